@@ -1,0 +1,71 @@
+"""Frozen dataclasses to canonical bytes and back: the only place that touches protobuf messages.
+
+A package's wire.py pairs each dataclass with its message type. Fields go by name; a repeated field is a tuple,
+an absent sub-message is None, a present one is a paired dataclass.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar, cast
+
+from google.protobuf.descriptor import FieldDescriptor
+from google.protobuf.message import Message
+
+from protos import canonical
+
+T = TypeVar("T")
+Step = tuple[str, bool, bool]  # field name, repeated, message
+
+
+class Codec:
+    """Encodes and decodes the dataclasses of one package. Only canonical bytes are accepted."""
+
+    def __init__(self, pairs: Mapping[type[Any], type[Message]]) -> None:
+        self._messages = dict(pairs)
+        self._classes = {message.DESCRIPTOR.full_name: cls for cls, message in pairs.items()}
+        self._plans = {cls: tuple(_steps(message)) for cls, message in pairs.items()}
+
+    def encode(self, value: object) -> bytes:
+        """The canonical bytes of a dataclass of this package."""
+        return canonical.encode(self._to_message(value))
+
+    def decode(self, cls: type[T], data: bytes, *, limit: int) -> T:
+        """A dataclass from canonical bytes of at most `limit` bytes. Raises `Malformed`."""
+        message = canonical.decode(self._messages[cls], data, limit=limit)
+        return cast(T, self._to_value(message, cls))
+
+    def _to_message(self, value: object) -> Message:
+        cls = type(value)
+        message = self._messages[cls]()
+        for name, repeated, nested in self._plans[cls]:
+            item = getattr(value, name)
+            if repeated:
+                getattr(message, name).extend([self._to_message(one) for one in item] if nested else item)
+            elif not nested:
+                setattr(message, name, item)
+            elif item is not None:
+                getattr(message, name).CopyFrom(self._to_message(item))
+        return message
+
+    def _to_value(self, message: Message, cls: Callable[..., Any]) -> object:
+        fields: dict[str, Any] = {}
+        for name, repeated, nested in self._plans[cast(type[Any], cls)]:
+            item = getattr(message, name)
+            if repeated:
+                fields[name] = tuple(self._nested(one) for one in item) if nested else tuple(item)
+            elif nested:
+                fields[name] = self._nested(item) if message.HasField(name) else None
+            else:
+                fields[name] = item
+        return cls(**fields)
+
+    def _nested(self, message: Message) -> object:
+        return self._to_value(message, self._classes[message.DESCRIPTOR.full_name])
+
+
+def _steps(message: type[Message]) -> list[Step]:
+    return [
+        (field.name, field.is_repeated, field.type == FieldDescriptor.TYPE_MESSAGE)
+        for field in message.DESCRIPTOR.fields
+    ]
