@@ -181,7 +181,30 @@ class CheckpointNote(_message.Message):
 Global___CheckpointNote: _TypeAlias = CheckpointNote  # noqa: Y015
 
 @_typing.final
+class CheckpointRequest(_message.Message):
+    """The newest checkpoint under the policy, of at least this size; waits for it up to the call's deadline."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    AT_LEAST_FIELD_NUMBER: _builtins.int
+    at_least: _builtins.int
+    def __init__(
+        self,
+        *,
+        at_least: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["at_least", b"at_least"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CheckpointRequest: _TypeAlias = CheckpointRequest  # noqa: Y015
+
+@_typing.final
 class BlocksRequest(_message.Message):
+    """Catching up after NOT_YET: whole blocks from `start` on until `end` is covered, then the checkpoint that holds them."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     START_FIELD_NUMBER: _builtins.int
@@ -424,6 +447,7 @@ class Item(_message.Message):
     SIZE_SEEN_FIELD_NUMBER: _builtins.int
     HEAD_FIELD_NUMBER: _builtins.int
     BODY_LENGTH_FIELD_NUMBER: _builtins.int
+    ENVELOPE_ID_FIELD_NUMBER: _builtins.int
     item_id: _builtins.bytes
     """32: SHA-256(kind byte || destination || content hash)"""
     kind: _builtins.int
@@ -438,6 +462,8 @@ class Item(_message.Message):
     """envelope: canonical Head; else the whole content"""
     body_length: _builtins.int
     """envelope: length of the sealed body; else 0"""
+    envelope_id: _builtins.bytes
+    """the envelope this item is or belongs to"""
     def __init__(
         self,
         *,
@@ -450,10 +476,11 @@ class Item(_message.Message):
         size_seen: _builtins.int = ...,
         head: _builtins.bytes = ...,
         body_length: _builtins.int = ...,
+        envelope_id: _builtins.bytes = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["body_length", b"body_length", "destination", b"destination", "expires_at", b"expires_at", "head", b"head", "item_id", b"item_id", "kind", b"kind", "origin", b"origin", "precedence", b"precedence", "size_seen", b"size_seen"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["body_length", b"body_length", "destination", b"destination", "envelope_id", b"envelope_id", "expires_at", b"expires_at", "head", b"head", "item_id", b"item_id", "kind", b"kind", "origin", b"origin", "precedence", b"precedence", "size_seen", b"size_seen"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -901,6 +928,8 @@ Global___Stored: _TypeAlias = Stored  # noqa: Y015
 
 @_typing.final
 class InboxRequest(_message.Message):
+    """Positions rise by receipt at this node; `after` is the last position the terminal has stored durably."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     AFTER_FIELD_NUMBER: _builtins.int
@@ -930,6 +959,7 @@ class InboxItem(_message.Message):
     CONTENT_FIELD_NUMBER: _builtins.int
     BODY_LENGTH_FIELD_NUMBER: _builtins.int
     ORIGIN_FIELD_NUMBER: _builtins.int
+    ENVELOPE_ID_FIELD_NUMBER: _builtins.int
     position: _builtins.int
     kind: _builtins.int
     """as Item.kind"""
@@ -937,6 +967,7 @@ class InboxItem(_message.Message):
     """Head, receipt or item proof"""
     body_length: _builtins.int
     origin: _builtins.str
+    envelope_id: _builtins.bytes
     def __init__(
         self,
         *,
@@ -945,10 +976,11 @@ class InboxItem(_message.Message):
         content: _builtins.bytes = ...,
         body_length: _builtins.int = ...,
         origin: _builtins.str = ...,
+        envelope_id: _builtins.bytes = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["body_length", b"body_length", "content", b"content", "kind", b"kind", "origin", b"origin", "position", b"position"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["body_length", b"body_length", "content", b"content", "envelope_id", b"envelope_id", "kind", b"kind", "origin", b"origin", "position", b"position"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

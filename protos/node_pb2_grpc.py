@@ -69,7 +69,12 @@ class PeerStub:
         self.GetBlocks = channel.unary_stream(
                 '/dutabarta.node.v1.Peer/GetBlocks',
                 request_serializer=protos_dot_node__pb2.BlocksRequest.SerializeToString,
-                response_deserializer=protos_dot_node__pb2.Block.FromString,
+                response_deserializer=protos_dot_node__pb2.FollowFrame.FromString,
+                _registered_method=True)
+        self.GetCheckpoint = channel.unary_unary(
+                '/dutabarta.node.v1.Peer/GetCheckpoint',
+                request_serializer=protos_dot_node__pb2.CheckpointRequest.SerializeToString,
+                response_deserializer=protos_dot_node__pb2.CheckpointNote.FromString,
                 _registered_method=True)
         self.GetOwnNewest = channel.unary_unary(
                 '/dutabarta.node.v1.Peer/GetOwnNewest',
@@ -125,6 +130,12 @@ class PeerServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def GetCheckpoint(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def GetOwnNewest(self, request, context):
         """Missing associated documentation comment in .proto file."""
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
@@ -167,7 +178,12 @@ def add_PeerServicer_to_server(servicer, server):
             'GetBlocks': grpc.unary_stream_rpc_method_handler(
                     servicer.GetBlocks,
                     request_deserializer=protos_dot_node__pb2.BlocksRequest.FromString,
-                    response_serializer=protos_dot_node__pb2.Block.SerializeToString,
+                    response_serializer=protos_dot_node__pb2.FollowFrame.SerializeToString,
+            ),
+            'GetCheckpoint': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetCheckpoint,
+                    request_deserializer=protos_dot_node__pb2.CheckpointRequest.FromString,
+                    response_serializer=protos_dot_node__pb2.CheckpointNote.SerializeToString,
             ),
             'GetOwnNewest': grpc.unary_unary_rpc_method_handler(
                     servicer.GetOwnNewest,
@@ -365,7 +381,34 @@ class Peer:
             target,
             '/dutabarta.node.v1.Peer/GetBlocks',
             protos_dot_node__pb2.BlocksRequest.SerializeToString,
-            protos_dot_node__pb2.Block.FromString,
+            protos_dot_node__pb2.FollowFrame.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetCheckpoint(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/dutabarta.node.v1.Peer/GetCheckpoint',
+            protos_dot_node__pb2.CheckpointRequest.SerializeToString,
+            protos_dot_node__pb2.CheckpointNote.FromString,
             options,
             channel_credentials,
             insecure,
@@ -432,7 +475,7 @@ class DeskStub:
                 _registered_method=True)
         self.GetCheckpoint = channel.unary_unary(
                 '/dutabarta.node.v1.Desk/GetCheckpoint',
-                request_serializer=protos_dot_node__pb2.Nothing.SerializeToString,
+                request_serializer=protos_dot_node__pb2.CheckpointRequest.SerializeToString,
                 response_deserializer=protos_dot_node__pb2.CheckpointNote.FromString,
                 _registered_method=True)
         self.GetState = channel.unary_unary(
@@ -640,7 +683,7 @@ def add_DeskServicer_to_server(servicer, server):
             ),
             'GetCheckpoint': grpc.unary_unary_rpc_method_handler(
                     servicer.GetCheckpoint,
-                    request_deserializer=protos_dot_node__pb2.Nothing.FromString,
+                    request_deserializer=protos_dot_node__pb2.CheckpointRequest.FromString,
                     response_serializer=protos_dot_node__pb2.CheckpointNote.SerializeToString,
             ),
             'GetState': grpc.unary_unary_rpc_method_handler(
@@ -822,7 +865,7 @@ class Desk:
             request,
             target,
             '/dutabarta.node.v1.Desk/GetCheckpoint',
-            protos_dot_node__pb2.Nothing.SerializeToString,
+            protos_dot_node__pb2.CheckpointRequest.SerializeToString,
             protos_dot_node__pb2.CheckpointNote.FromString,
             options,
             channel_credentials,

@@ -39,7 +39,8 @@ class PeerStub:
     Carry: _grpc.StreamStreamMultiCallable[_node_pb2.CarryFrame, _node_pb2.CarryFrame]
     GetBundles: _grpc.UnaryUnaryMultiCallable[_node_pb2.BundleRequest, _node_pb2.BundleList]
     GetOpenings: _grpc.UnaryUnaryMultiCallable[_node_pb2.OpeningRequest, _node_pb2.OpeningList]
-    GetBlocks: _grpc.UnaryStreamMultiCallable[_node_pb2.BlocksRequest, _node_pb2.Block]
+    GetBlocks: _grpc.UnaryStreamMultiCallable[_node_pb2.BlocksRequest, _node_pb2.FollowFrame]
+    GetCheckpoint: _grpc.UnaryUnaryMultiCallable[_node_pb2.CheckpointRequest, _node_pb2.CheckpointNote]
     GetOwnNewest: _grpc.UnaryUnaryMultiCallable[_node_pb2.PostCode, _node_pb2.OwnNewest]
 
 @_typing.type_check_only
@@ -53,7 +54,8 @@ class PeerAsyncStub(PeerStub):
     Carry: _aio.StreamStreamMultiCallable[_node_pb2.CarryFrame, _node_pb2.CarryFrame]  # type: ignore[assignment]
     GetBundles: _aio.UnaryUnaryMultiCallable[_node_pb2.BundleRequest, _node_pb2.BundleList]  # type: ignore[assignment]
     GetOpenings: _aio.UnaryUnaryMultiCallable[_node_pb2.OpeningRequest, _node_pb2.OpeningList]  # type: ignore[assignment]
-    GetBlocks: _aio.UnaryStreamMultiCallable[_node_pb2.BlocksRequest, _node_pb2.Block]  # type: ignore[assignment]
+    GetBlocks: _aio.UnaryStreamMultiCallable[_node_pb2.BlocksRequest, _node_pb2.FollowFrame]  # type: ignore[assignment]
+    GetCheckpoint: _aio.UnaryUnaryMultiCallable[_node_pb2.CheckpointRequest, _node_pb2.CheckpointNote]  # type: ignore[assignment]
     GetOwnNewest: _aio.UnaryUnaryMultiCallable[_node_pb2.PostCode, _node_pb2.OwnNewest]  # type: ignore[assignment]
 
 class PeerServicer(metaclass=_abc_1.ABCMeta):
@@ -106,7 +108,14 @@ class PeerServicer(metaclass=_abc_1.ABCMeta):
         self,
         request: _node_pb2.BlocksRequest,
         context: _ServicerContext,
-    ) -> _typing.Union[_abc.Iterator[_node_pb2.Block], _abc.AsyncIterator[_node_pb2.Block]]: ...
+    ) -> _typing.Union[_abc.Iterator[_node_pb2.FollowFrame], _abc.AsyncIterator[_node_pb2.FollowFrame]]: ...
+
+    @_abc_1.abstractmethod
+    def GetCheckpoint(
+        self,
+        request: _node_pb2.CheckpointRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_node_pb2.CheckpointNote, _abc.Awaitable[_node_pb2.CheckpointNote]]: ...
 
     @_abc_1.abstractmethod
     def GetOwnNewest(
@@ -127,7 +136,7 @@ class DeskStub:
     GetStatus: _grpc.UnaryUnaryMultiCallable[_node_pb2.Nothing, _node_pb2.Status]
     SubmitEntry: _grpc.UnaryUnaryMultiCallable[_node_pb2.EntryBytes, _node_pb2.EntryResult]
     GetEntryResult: _grpc.UnaryUnaryMultiCallable[_node_pb2.EntryBytes, _node_pb2.EntryResult]
-    GetCheckpoint: _grpc.UnaryUnaryMultiCallable[_node_pb2.Nothing, _node_pb2.CheckpointNote]
+    GetCheckpoint: _grpc.UnaryUnaryMultiCallable[_node_pb2.CheckpointRequest, _node_pb2.CheckpointNote]
     GetState: _grpc.UnaryUnaryMultiCallable[_node_pb2.StateRequest, _node_pb2.StateAnswer]
     GetConsistency: _grpc.UnaryUnaryMultiCallable[_node_pb2.ConsistencyRequest, _node_pb2.HashList]
     GetBundles: _grpc.UnaryUnaryMultiCallable[_node_pb2.BundleRequest, _node_pb2.BundleList]
@@ -151,7 +160,7 @@ class DeskAsyncStub(DeskStub):
     GetStatus: _aio.UnaryUnaryMultiCallable[_node_pb2.Nothing, _node_pb2.Status]  # type: ignore[assignment]
     SubmitEntry: _aio.UnaryUnaryMultiCallable[_node_pb2.EntryBytes, _node_pb2.EntryResult]  # type: ignore[assignment]
     GetEntryResult: _aio.UnaryUnaryMultiCallable[_node_pb2.EntryBytes, _node_pb2.EntryResult]  # type: ignore[assignment]
-    GetCheckpoint: _aio.UnaryUnaryMultiCallable[_node_pb2.Nothing, _node_pb2.CheckpointNote]  # type: ignore[assignment]
+    GetCheckpoint: _aio.UnaryUnaryMultiCallable[_node_pb2.CheckpointRequest, _node_pb2.CheckpointNote]  # type: ignore[assignment]
     GetState: _aio.UnaryUnaryMultiCallable[_node_pb2.StateRequest, _node_pb2.StateAnswer]  # type: ignore[assignment]
     GetConsistency: _aio.UnaryUnaryMultiCallable[_node_pb2.ConsistencyRequest, _node_pb2.HashList]  # type: ignore[assignment]
     GetBundles: _aio.UnaryUnaryMultiCallable[_node_pb2.BundleRequest, _node_pb2.BundleList]  # type: ignore[assignment]
@@ -194,7 +203,7 @@ class DeskServicer(metaclass=_abc_1.ABCMeta):
     @_abc_1.abstractmethod
     def GetCheckpoint(
         self,
-        request: _node_pb2.Nothing,
+        request: _node_pb2.CheckpointRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_node_pb2.CheckpointNote, _abc.Awaitable[_node_pb2.CheckpointNote]]: ...
 

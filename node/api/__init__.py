@@ -1,0 +1,1 @@
+"""The node's gRPC services and what stands at their door."""

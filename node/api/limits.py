@@ -1,0 +1,74 @@
+"""What one listener and one caller may use: sizes, counts, rates and times."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+MAX_MESSAGE_BYTES = 4 * 1024 * 1024
+MAX_PART_BYTES = 64 * 1024
+
+ChannelOptions = list[tuple[str, int]]
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Bounds of a listener. Durations in seconds."""
+
+    message_bytes: int = MAX_MESSAGE_BYTES
+    connections: int = 1024
+    concurrent_calls: int = 512
+    calls_per_caller: int = 64
+    calls_per_second: int = 200
+    burst: int = 1000
+    unary_seconds: int = 60
+    keepalive_seconds: int = 30
+
+
+def server_options(limits: Limits) -> ChannelOptions:
+    """gRPC channel arguments that hold `limits` on a listener."""
+    return [
+        ("grpc.max_receive_message_length", limits.message_bytes),
+        ("grpc.max_send_message_length", limits.message_bytes),
+        ("grpc.max_concurrent_streams", limits.calls_per_caller),
+        ("grpc.max_allowed_incoming_connections", limits.connections),
+        ("grpc.max_metadata_size", 16 * 1024),
+        ("grpc.keepalive_time_ms", limits.keepalive_seconds * 1000),
+        ("grpc.keepalive_timeout_ms", limits.keepalive_seconds * 1000),
+        ("grpc.http2.min_recv_ping_interval_without_data_ms", limits.keepalive_seconds * 500),
+        ("grpc.so_reuseport", 0),
+    ]
+
+
+def client_options(limits: Limits) -> ChannelOptions:
+    """The same for a client's channel."""
+    return [
+        ("grpc.max_receive_message_length", limits.message_bytes),
+        ("grpc.max_send_message_length", limits.message_bytes),
+        ("grpc.keepalive_time_ms", limits.keepalive_seconds * 1000),
+        ("grpc.keepalive_timeout_ms", limits.keepalive_seconds * 1000),
+        ("grpc.enable_http_proxy", 0),
+        ("grpc.enable_retries", 0),
+        ("grpc.use_local_subchannel_pool", 1),
+    ]
+
+
+@dataclass(slots=True)
+class Bucket:
+    """A token bucket: `rate` calls a second, at most `burst` at once."""
+
+    rate: float
+    burst: float
+    tokens: float = field(init=False)
+    at: float = field(init=False, default=0.0)
+
+    def __post_init__(self) -> None:
+        self.tokens = self.burst
+
+    def take(self, now: float) -> bool:
+        """Take one token at monotonic time `now`; False when there is none."""
+        self.tokens = min(self.burst, self.tokens + max(0.0, now - self.at) * self.rate)
+        self.at = now
+        if self.tokens < 1:
+            return False
+        self.tokens -= 1
+        return True

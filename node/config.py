@@ -1,0 +1,129 @@
+"""A node's configuration: H/node/config.toml (docs/operator). An unknown key is refused by name."""
+
+from __future__ import annotations
+
+import dataclasses
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeVar
+
+from node.api.limits import Limits
+from node.api.tls import split_address
+from protos.errors import Malformed, Unavailable
+
+CONFIG_FILE = "config.toml"
+GENESIS_FILE = "genesis.log"
+DATABASE_FILE = "node.db"
+KEYS_FOLDER = "keys"
+INTAKE_FOLDER = "intake"
+NODE_FOLDER = "node"
+
+C = TypeVar("C")
+
+
+@dataclass(frozen=True, slots=True)
+class NodeConfig:
+    """What an operator states about one node.
+
+    `listen` is where the socket binds, `address` what others dial (as on the ledger). `database` is a SQLAlchemy URL,
+    empty for node.db beside the configuration. `peers` gives addresses that override the ledger's, by post code.
+    """
+
+    post: str
+    listen: str
+    address: str
+    database: str = ""
+    peers: Mapping[str, str] = field(default_factory=dict)
+    limits: Limits = field(default_factory=Limits)
+
+
+def node_folder(home: Path) -> Path:
+    """H/node."""
+    return home / NODE_FOLDER
+
+
+def load_config(folder: Path) -> NodeConfig:
+    """Read `folder`/config.toml. Raises `Unavailable` when there is none, `Malformed` for a bad one."""
+    path = folder / CONFIG_FILE
+    try:
+        text = path.read_text(encoding="utf-8")
+    except OSError as problem:
+        raise Unavailable("no-config", f"cannot read {path}: {problem.strerror}",
+                          hint="is --home the folder of a post? `dutabarta post keygen` makes one", path=path) from problem
+    except UnicodeDecodeError as problem:
+        raise Malformed("bad-config", f"{path} is not UTF-8", path=path) from problem
+    return parse_config(text)
+
+
+def parse_config(text: str) -> NodeConfig:
+    """The configuration a TOML text states. Raises `Malformed` with the key's name."""
+    try:
+        raw = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as problem:
+        raise _bad(f"not TOML: {problem}") from problem
+    table = dict(raw)
+    limits = _take(Limits, _table(table.pop("limits", {}), "limits"), "limits.")
+    peers = _table(table.pop("peers", {}), "peers")
+    config = _take(NodeConfig, {**table, "limits": limits, "peers": peers}, "")
+    for address in (config.listen, config.address, *config.peers.values()):
+        if not isinstance(address, str):
+            raise _bad("an address must be text")
+        split_address(address)
+    return config
+
+
+def format_config(config: NodeConfig) -> str:
+    """The TOML text of `config`; `parse_config` gives the same configuration back."""
+    plain = {"post": config.post, "listen": config.listen, "address": config.address}
+    if config.database:
+        plain["database"] = config.database
+    lines = [f"{key} = {_quoted(value)}" for key, value in plain.items()]
+    if config.peers:
+        lines += ["", "[peers]", *(f"{code} = {_quoted(address)}" for code, address in sorted(config.peers.items()))]
+    changed = [(f.name, getattr(config.limits, f.name)) for f in dataclasses.fields(Limits)
+               if getattr(config.limits, f.name) != f.default]
+    if changed:
+        lines += ["", "[limits]", *(f"{name} = {value}" for name, value in changed)]
+    return "\n".join(lines) + "\n"
+
+
+def save_config(folder: Path, config: NodeConfig) -> None:
+    """Write `folder`/config.toml, making the folder (0700) where it is missing."""
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    (folder / CONFIG_FILE).write_text(format_config(config), encoding="utf-8")
+
+
+def _take(cls: type[C], table: Mapping[str, Any], prefix: str) -> C:
+    known = {f.name: f for f in dataclasses.fields(cls)}  # type: ignore[arg-type]
+    for key, value in table.items():
+        if key not in known:
+            raise _bad(f"unknown key {prefix}{key}", hint=f"known keys: {', '.join(known)}")
+        kind = str(known[key].type)
+        if (kind == "str" and not isinstance(value, str)) or (kind == "int" and not _is_count(value)):
+            raise _bad(f"{prefix}{key} must be {'text' if kind == 'str' else 'a positive number'}")
+    missing = [name for name, f in known.items() if name not in table and f.default is dataclasses.MISSING
+               and f.default_factory is dataclasses.MISSING]
+    if missing:
+        raise _bad(f"missing key {prefix}{missing[0]}")
+    return cls(**table)
+
+
+def _is_count(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value > 0
+
+
+def _table(value: object, name: str) -> dict[str, Any]:
+    if not isinstance(value, dict):
+        raise _bad(f"[{name}] must be a table")
+    return value
+
+
+def _quoted(text: str) -> str:
+    escaped = text.replace("\\", "\\\\").replace('"', '\\"')
+    return f'"{escaped}"'
+
+
+def _bad(text: str, hint: str = "") -> Malformed:
+    return Malformed("bad-config", f"config.toml: {text}", hint=hint or "see docs/operator for the keys", what=text)
