@@ -39,7 +39,7 @@ class Outer(_message.Message):
     TERMINAL_COUNT_FIELD_NUMBER: _builtins.int
     version: _builtins.int
     kind: _builtins.int
-    """1 cable, 2 draft"""
+    """1 cable, 2 draft, 3 countersignature (a clearer's or co-releaser's answer to a draft)"""
     network_id: _builtins.bytes
     """32"""
     cable_id: _builtins.bytes
@@ -118,7 +118,7 @@ class PlacedWrap(_message.Message):
     def wrap(self) -> Global___Wrap: ...
     @_builtins.property
     def path(self) -> _containers.RepeatedScalarFieldContainer[_builtins.bytes]:
-        """RFC 6962 inclusion path to wraps_root"""
+        """RFC 6962 inclusion path to wraps_root; empty where the head holds all wraps"""
 
     def __init__(
         self,
@@ -252,6 +252,31 @@ class Attachment(_message.Message):
 Global___Attachment: _TypeAlias = Attachment  # noqa: Y015
 
 @_typing.final
+class Relation(_message.Message):
+    """What this cable says about an earlier one: 1 replies to it, 2 forwards it, 3 supersedes it, 4 cancels it."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    KIND_FIELD_NUMBER: _builtins.int
+    ENVELOPE_ID_FIELD_NUMBER: _builtins.int
+    kind: _builtins.int
+    envelope_id: _builtins.bytes
+    """32"""
+    def __init__(
+        self,
+        *,
+        kind: _builtins.int = ...,
+        envelope_id: _builtins.bytes = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["envelope_id", b"envelope_id", "kind", b"kind"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Relation: _TypeAlias = Relation  # noqa: Y015
+
+@_typing.final
 class Draft(_message.Message):
     """Signed by drafter, clearers and co-releasers ("draft bytes")."""
 
@@ -269,6 +294,7 @@ class Draft(_message.Message):
     REFERENCES_FIELD_NUMBER: _builtins.int
     PARAGRAPHS_FIELD_NUMBER: _builtins.int
     ATTACHMENTS_FIELD_NUMBER: _builtins.int
+    RELATIONS_FIELD_NUMBER: _builtins.int
     cable_id: _builtins.bytes
     post: _builtins.str
     precedence: _builtins.int
@@ -288,6 +314,8 @@ class Draft(_message.Message):
     def paragraphs(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]: ...
     @_builtins.property
     def attachments(self) -> _containers.RepeatedCompositeFieldContainer[Global___Attachment]: ...
+    @_builtins.property
+    def relations(self) -> _containers.RepeatedCompositeFieldContainer[Global___Relation]: ...
     def __init__(
         self,
         *,
@@ -303,10 +331,11 @@ class Draft(_message.Message):
         references: _abc.Iterable[_builtins.str] | None = ...,
         paragraphs: _abc.Iterable[_builtins.str] | None = ...,
         attachments: _abc.Iterable[Global___Attachment] | None = ...,
+        relations: _abc.Iterable[Global___Relation] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["action", b"action", "attachments", b"attachments", "cable_id", b"cable_id", "caveats", b"caveats", "classification", b"classification", "info", b"info", "paragraphs", b"paragraphs", "post", b"post", "precedence", b"precedence", "references", b"references", "subject", b"subject", "tags", b"tags"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["action", b"action", "attachments", b"attachments", "cable_id", b"cable_id", "caveats", b"caveats", "classification", b"classification", "info", b"info", "paragraphs", b"paragraphs", "post", b"post", "precedence", b"precedence", "references", b"references", "relations", b"relations", "subject", b"subject", "tags", b"tags"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -355,17 +384,21 @@ class Inner(_message.Message):
     year: _builtins.int
     dtg: _builtins.str
     drafter: _builtins.bytes
-    """key id, 32"""
+    """key id, 32; empty in a countersignature"""
     releaser: _builtins.bytes
-    """empty in a draft"""
+    """key id; only in a cable"""
     anchor_salt: _builtins.bytes
-    """32"""
+    """32; only in a cable, as are serial, year, dtg and expansions"""
     @_builtins.property
     def expansions(self) -> _containers.RepeatedCompositeFieldContainer[Global___Expansion]: ...
     @_builtins.property
-    def clearers(self) -> _containers.RepeatedScalarFieldContainer[_builtins.bytes]: ...
+    def clearers(self) -> _containers.RepeatedScalarFieldContainer[_builtins.bytes]:
+        """key ids, strictly ascending"""
+
     @_builtins.property
-    def co_releasers(self) -> _containers.RepeatedScalarFieldContainer[_builtins.bytes]: ...
+    def co_releasers(self) -> _containers.RepeatedScalarFieldContainer[_builtins.bytes]:
+        """key ids, strictly ascending"""
+
     def __init__(
         self,
         *,
@@ -586,7 +619,7 @@ Global___SignedReceipt: _TypeAlias = SignedReceipt  # noqa: Y015
 
 @_typing.final
 class SealedReceipt(_message.Message):
-    """READ and ACKNOWLEDGED travel sealed to the originating terminal, one size."""
+    """READ and ACKNOWLEDGED travel sealed to the originating terminal, one size: u16 length || SignedReceipt || zeros."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
