@@ -92,7 +92,7 @@ def verify(key: PublicKey, message: bytes, signature: bytes) -> None:
         _verify_parts(key, message, signature)
     except (BadSignatureError, InvalidSignature) as problem:
         key_id = key.key_id.hex()
-        raise VerificationFailed("bad-signature", f"the signature of key {key_id} does not hold", key=key_id) from problem
+        raise VerificationFailed("bad-signature", f"key {key_id} did not sign this", key=key_id) from problem
 
 
 def _verify_parts(key: PublicKey, message: bytes, signature: bytes) -> None:
