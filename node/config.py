@@ -51,7 +51,7 @@ def load_config(folder: Path) -> NodeConfig:
         text = path.read_text(encoding="utf-8")
     except OSError as problem:
         raise Unavailable("no-config", f"cannot read {path}: {problem.strerror}",
-                          hint="is --home the folder of a post? `dutabarta post keygen` makes one", path=path) from problem
+                          hint="is --home a post's folder? `dutabarta post keygen` makes one", path=path) from problem
     except UnicodeDecodeError as problem:
         raise Malformed("bad-config", f"{path} is not UTF-8", path=path) from problem
     return parse_config(text)

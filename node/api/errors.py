@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import NoReturn
+from typing import Any, NoReturn, cast
 
 import grpc
 from grpc import aio
@@ -24,7 +24,7 @@ _STATUS_OF: dict[type[DutabartaError], grpc.StatusCode] = {
 _CLASS_OF = {status: cls for cls, status in _STATUS_OF.items()}
 
 
-async def abort(context: aio.ServicerContext, error: DutabartaError) -> NoReturn:
+async def abort(context: aio.ServicerContext[Any, Any], error: DutabartaError) -> NoReturn:
     """End the call with `error`."""
     status = next((s for cls, s in _STATUS_OF.items() if isinstance(error, cls)), grpc.StatusCode.INTERNAL)
     await context.abort(status, error.code, trailing_metadata=((CODE_KEY, error.code), (DETAIL_KEY, _detail(error))))
@@ -33,7 +33,7 @@ async def abort(context: aio.ServicerContext, error: DutabartaError) -> NoReturn
 def from_status(problem: grpc.RpcError, address: str) -> DutabartaError:
     """The error a failed call to `address` means for its caller."""
     status = problem.code()
-    trailing = dict(problem.trailing_metadata() or ())
+    trailing: dict[str, Any] = dict(cast(Any, problem.trailing_metadata() or ()))
     code = trailing.get(CODE_KEY)
     if code is not None:
         return _named(status, str(code)[:64], trailing.get(DETAIL_KEY, b""))

@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextvars import ContextVar
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, cast
 
 import grpc
 from grpc import aio
@@ -32,7 +32,7 @@ _OPERATOR_MAY = frozenset(
                  "GetTrustFile")
 )
 
-Context = aio.ServicerContext
+Context = aio.ServicerContext[Any, Any]
 Handler = Callable[[Any, Context], Any]
 
 
@@ -84,13 +84,13 @@ class Guard(aio.ServerInterceptor):
 
     async def intercept_service(
         self,
-        continuation: Callable[[grpc.HandlerCallDetails], Awaitable[grpc.RpcMethodHandler[Any, Any]]],
+        continuation: Callable[[grpc.HandlerCallDetails], Awaitable[grpc.RpcMethodHandler[Any, Any] | None]],
         handler_call_details: grpc.HandlerCallDetails,
-    ) -> grpc.RpcMethodHandler[Any, Any]:
+    ) -> grpc.RpcMethodHandler[Any, Any] | None:
         """Wrap the method's handler so that nothing of it runs before the caller was admitted."""
         handler: Any = await continuation(handler_call_details)
         if handler is None:
-            return handler
+            return None
         method = handler_call_details.method
         codec = {"request_deserializer": handler.request_deserializer,
                  "response_serializer": handler.response_serializer}
@@ -166,10 +166,8 @@ class Guard(aio.ServerInterceptor):
         )
         if use.running >= self.limits.calls_per_caller or not use.bucket.take(self.clock()):
             raise Unavailable("too-many-calls", "this caller uses more than its share", hint="wait a moment")
-        task = asyncio.current_task()
-        assert task is not None  # gRPC runs every handler in a task
         use.running += 1
-        call = _Call(certificate, context, task)
+        call = _Call(certificate, context, cast("asyncio.Task[Any]", asyncio.current_task()))
         self._calls.add(call)
         _CALLER.set(caller)
         return call

@@ -1,0 +1,127 @@
+"""The schema of a node's store. Ids, hashes and keys are bytes; times are POSIX seconds; sizes count leaves."""
+
+from __future__ import annotations
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    String,
+    Table,
+    UniqueConstraint,
+)
+
+METADATA = MetaData()
+_Count = BigInteger().with_variant(Integer, "sqlite")  # only INTEGER is SQLite's own row number
+
+
+def _bytes(name: str, *, key: bool = False) -> Column[bytes]:
+    return Column(name, LargeBinary, primary_key=key, nullable=False)
+
+
+def _count(name: str, *, key: bool = False) -> Column[int]:
+    return Column(name, _Count, primary_key=key, nullable=False, autoincrement=False)
+
+
+def _text(name: str, *, key: bool = False) -> Column[str]:
+    return Column(name, String, primary_key=key, nullable=False)
+
+
+META = Table("meta", METADATA, _text("name", key=True), _bytes("value"))
+
+# --- the log ---
+LEAVES = Table("leaves", METADATA, _count("position", key=True), _bytes("data"))
+BLOCKS = Table("blocks", METADATA, _count("size", key=True), _count("start"), _bytes("root"))
+NOTES = Table("notes", METADATA, _count("size", key=True), _bytes("note"))
+COSIGNATURES = Table(
+    "cosignatures", METADATA,
+    _text("post", key=True), _count("size", key=True), _bytes("root"), _bytes("line"),
+)
+SIGN_STATE = Table(
+    "sign_state", METADATA,
+    _text("role", key=True), _count("size"), _bytes("root"), _bytes("frontier"), _count("at"), _bytes("line"),
+)
+PENDING = Table(
+    "pending", METADATA,
+    _bytes("leaf_hash", key=True), _bytes("leaf"), Column("own", Boolean, nullable=False),
+    _text("code"), _text("text"), _count("position"), _count("at"),
+)
+EVIDENCE = Table("evidence", METADATA, _text("signer", key=True), _text("kind"), _bytes("content"), _count("at"))
+
+# --- anchoring ---
+BATCHES = Table(
+    "batches", METADATA,
+    _bytes("root", key=True), _text("kind"), _bytes("leaf"), _count("position"),
+)
+BATCH_ITEMS = Table(
+    "batch_items", METADATA,
+    Column("number", _Count, primary_key=True, autoincrement=True),
+    Column("item_hash", LargeBinary, nullable=False, unique=True),
+    _bytes("salt"), _text("kind"), _bytes("envelope_id"),
+    Column("batch_root", LargeBinary, ForeignKey(BATCHES.c.root), nullable=True),
+    _count("place"),
+)
+BATCH_LEAVES = Table(
+    "batch_leaves", METADATA,
+    Column("batch_root", LargeBinary, ForeignKey(BATCHES.c.root, ondelete="CASCADE"), primary_key=True),
+    _bytes("hashes"),
+)
+PROOFS = Table("proofs", METADATA, _bytes("item_hash", key=True), _bytes("envelope_id"), _bytes("proof"))
+
+# --- the courier ---
+BODIES = Table(
+    "bodies", METADATA,
+    _bytes("envelope_id", key=True), _count("length"), _count("received"), Column("whole", Boolean, nullable=False),
+)
+BODY_PARTS = Table(
+    "body_parts", METADATA,
+    Column("envelope_id", LargeBinary, ForeignKey(BODIES.c.envelope_id, ondelete="CASCADE"), primary_key=True),
+    _count("offset", key=True), _bytes("data"),
+)
+ITEMS = Table(
+    "items", METADATA,
+    _bytes("item_id", key=True), _count("kind"), _text("origin"), _text("destination"), _count("precedence"),
+    _count("expires_at"), _count("size_seen"), _bytes("head"), _count("body_length"), _bytes("envelope_id"),
+    _text("state"), _count("arrival"), _count("at"),
+)
+ENVELOPES = Table(
+    "envelopes", METADATA,
+    _bytes("envelope_id", key=True), _bytes("cable_id"), _text("origin"), _bytes("terminal_id"), _bytes("body_root"),
+    _count("precedence"), _count("expires_at"), Column("draft", Boolean, nullable=False),
+)
+INBOX = Table(
+    "inbox", METADATA,
+    Column("position", _Count, primary_key=True, autoincrement=True),
+    _bytes("terminal_id"), _count("kind"), _bytes("content"), _count("body_length"), _text("origin"),
+    _bytes("envelope_id"), _bytes("item_id"),
+    UniqueConstraint("terminal_id", "item_id"),
+    sqlite_autoincrement=True,
+)
+HOPS = Table(
+    "hops", METADATA, _bytes("envelope_id", key=True), _text("post", key=True), _text("state"), _count("at")
+)
+
+# --- what terminals deposit ---
+BUNDLES = Table("bundles", METADATA, _bytes("bundle_hash", key=True), _bytes("terminal_id"), _bytes("signed_bundle"))
+OPENINGS = Table("openings", METADATA, _bytes("officer_id", key=True), _bytes("salt"), _text("name"))
+SERIALS = Table(
+    "serials", METADATA,
+    _count("year", key=True), _count("serial", key=True), _bytes("cable_id"), UniqueConstraint("cable_id", "year"),
+)
+ALARMS = Table(
+    "alarms", METADATA,
+    _text("code", key=True), _text("subject", key=True), _text("text"), _count("at"),
+)
+
+Index("items_waiting", ITEMS.c.destination, ITEMS.c.state)
+Index("inbox_of_terminal", INBOX.c.terminal_id, INBOX.c.position)
+Index("batch_items_open", BATCH_ITEMS.c.batch_root)
+Index("batch_items_envelope", BATCH_ITEMS.c.envelope_id)
+Index("bundles_of_terminal", BUNDLES.c.terminal_id)
+Index("proofs_of_envelope", PROOFS.c.envelope_id)
+Index("envelopes_of_cable", ENVELOPES.c.cable_id)
