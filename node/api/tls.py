@@ -29,6 +29,11 @@ _NAME_SUFFIX = ".dutabarta"
 _NOT_BEFORE = datetime.datetime(2020, 1, 1, tzinfo=datetime.UTC)
 _NOT_AFTER = datetime.datetime(9999, 12, 31, 23, 59, 59, tzinfo=datetime.UTC)  # RFC 5280 §4.1.2.5: no expiry
 _FETCH_SECONDS = 10.0
+# Without keyCertSign (RFC 5280 §4.2.1.3) no pinned certificate can vouch for another one.
+_SIGNS_HANDSHAKES_ONLY = x509.KeyUsage(
+    digital_signature=True, content_commitment=False, key_encipherment=False, data_encipherment=False,
+    key_agreement=False, key_cert_sign=False, crl_sign=False, encipher_only=False, decipher_only=False,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +60,7 @@ def make_identity() -> TlsIdentity:
         .not_valid_after(_NOT_AFTER)
         .add_extension(x509.SubjectAlternativeName([x509.DNSName(name)]), critical=False)
         .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
+        .add_extension(_SIGNS_HANDSHAKES_ONLY, critical=True)
         .sign(key, hashes.SHA256())
     )
     key_pem = key.private_bytes(
