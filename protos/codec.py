@@ -1,21 +1,23 @@
 """Frozen dataclasses to canonical bytes and back: the only place that touches protobuf messages.
 
 A package's wire.py pairs each dataclass with its message type. Fields go by name; a repeated field is a tuple,
-an absent sub-message is None, a present one is a paired dataclass.
+an absent sub-message is None where the dataclass allows it and else refused, a present one is a paired dataclass.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import fields
 from typing import Any, TypeVar, cast
 
 from google.protobuf.descriptor import FieldDescriptor
 from google.protobuf.message import Message
 
 from protos import canonical
+from protos.errors import Malformed
 
 T = TypeVar("T")
-Step = tuple[str, bool, bool]  # field name, repeated, message
+Step = tuple[str, bool, bool, bool]  # field name, repeated, message, may be absent
 
 
 class Codec:
@@ -24,7 +26,7 @@ class Codec:
     def __init__(self, pairs: Mapping[type[Any], type[Message]]) -> None:
         self._messages = dict(pairs)
         self._classes = {message.DESCRIPTOR.full_name: cls for cls, message in pairs.items()}
-        self._plans = {cls: tuple(_steps(message)) for cls, message in pairs.items()}
+        self._plans = {cls: tuple(_steps(cls, message)) for cls, message in pairs.items()}
 
     def encode(self, value: object) -> bytes:
         """The canonical bytes of a dataclass of this package."""
@@ -38,7 +40,7 @@ class Codec:
     def _to_message(self, value: object) -> Message:
         cls = type(value)
         message = self._messages[cls]()
-        for name, repeated, nested in self._plans[cls]:
+        for name, repeated, nested, _ in self._plans[cls]:
             item = getattr(value, name)
             if repeated:
                 getattr(message, name).extend([self._to_message(one) for one in item] if nested else item)
@@ -49,23 +51,33 @@ class Codec:
         return message
 
     def _to_value(self, message: Message, cls: Callable[..., Any]) -> object:
-        fields: dict[str, Any] = {}
-        for name, repeated, nested in self._plans[cast(type[Any], cls)]:
+        values: dict[str, Any] = {}
+        for name, repeated, nested, optional in self._plans[cast(type[Any], cls)]:
             item = getattr(message, name)
             if repeated:
-                fields[name] = tuple(self._nested(one) for one in item) if nested else tuple(item)
+                values[name] = tuple(self._nested(one) for one in item) if nested else tuple(item)
             elif nested:
-                fields[name] = self._nested(item) if message.HasField(name) else None
+                values[name] = self._nested(item) if _is_there(message, name, optional) else None
             else:
-                fields[name] = item
-        return cls(**fields)
+                values[name] = item
+        return cls(**values)
 
     def _nested(self, message: Message) -> object:
         return self._to_value(message, self._classes[message.DESCRIPTOR.full_name])
 
 
-def _steps(message: type[Message]) -> list[Step]:
+def _is_there(message: Message, name: str, optional: bool) -> bool:
+    if message.HasField(name):
+        return True
+    if not optional:
+        kind = message.DESCRIPTOR.name
+        raise Malformed("missing-field", f"{kind} without {name}", what=kind, field=name)
+    return False
+
+
+def _steps(cls: type[Any], message: type[Message]) -> list[Step]:
+    optional = {field.name for field in fields(cls) if "None" in str(field.type)}
     return [
-        (field.name, field.is_repeated, field.type == FieldDescriptor.TYPE_MESSAGE)
+        (field.name, field.is_repeated, field.type == FieldDescriptor.TYPE_MESSAGE, field.name in optional)
         for field in message.DESCRIPTOR.fields
     ]
