@@ -1,0 +1,165 @@
+"""A terminal's folder on disk (docs/protocol/terminal-folder.md)."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import time
+import tomllib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from keys.keystore import Cost, open_keystore, seal_keystore
+from protos.errors import Malformed, Unavailable
+from terminal.files import make_private_folder, write_private
+from terminal.keyring import Keyring
+
+LOCK_SECONDS = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """config.toml. Ids in hex; `pin` = SHA-256 of the node's certificate (DER); `exercise` marks cheap keystores."""
+
+    network_id: str
+    post: str
+    officer_id: str
+    officer_name: str
+    node: str
+    pin: str
+    exercise: bool = False
+
+    def to_toml(self) -> str:
+        return "".join(f"{key} = {_toml_value(value)}\n" for key, value in asdict(self).items())
+
+
+class Folder:
+    """Reads and writes the files of one terminal; knows no network and no ledger."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    @classmethod
+    def existing(cls, path: Path) -> Folder:
+        """Raises `Unavailable("no-terminal")` if `path` is not a terminal's folder."""
+        if not (path / "config.toml").is_file():
+            raise Unavailable(
+                "no-terminal",
+                f"{path} is not a terminal's folder",
+                hint="name an enrolled officer with --officer NAME --home H, or a folder with --terminal T",
+                path=str(path),
+            )
+        return cls(path)
+
+    @classmethod
+    def create(cls, path: Path, config: Config, keyring: Keyring, passphrase: bytes) -> Folder:
+        """Make a new terminal. config.toml comes last: a folder without it is no terminal and may be made again."""
+        if (path / "config.toml").exists():
+            raise Unavailable(
+                "terminal-exists", f"{path} is a terminal already", hint="choose another name", path=str(path)
+            )
+        make_private_folder(path)
+        folder = cls(path)
+        folder.save_keyring(keyring, passphrase, Cost.EXERCISE if config.exercise else Cost.FULL)
+        folder.save_config(config)
+        return folder
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Hold the folder for this process alone. Raises `Unavailable("terminal-busy")` after LOCK_SECONDS."""
+        handle = os.open(self.path / "lock", os.O_RDWR | os.O_CREAT, 0o600)
+        try:
+            _lock(handle, self.path)
+            yield
+        finally:
+            os.close(handle)
+
+    @property
+    def store_path(self) -> Path:
+        return self.path / "store.db"
+
+    def load_config(self) -> Config:
+        """Raises `Malformed("config-malformed")`; an unknown or missing key is refused."""
+        try:
+            return Config(**tomllib.loads(self._read("config.toml").decode()))
+        except (tomllib.TOMLDecodeError, UnicodeDecodeError, TypeError) as problem:
+            raise Malformed(
+                "config-malformed", f"{self.path}/config.toml: {problem}", hint="correct the file by hand"
+            ) from problem
+
+    def save_config(self, config: Config) -> None:
+        write_private(self.path / "config.toml", config.to_toml().encode())
+
+    def load_keyring(self, passphrase: bytes) -> Keyring:
+        """Raises the keystore's errors, among them "wrong-passphrase"."""
+        return Keyring.decode(open_keystore(self._read("keystore"), passphrase))
+
+    def save_keyring(self, keyring: Keyring, passphrase: bytes, cost: Cost) -> None:
+        write_private(self.path / "keystore", seal_keystore(keyring.encode(), passphrase, cost))
+
+    def load_policy(self) -> str:
+        """The C2SP tlog-policy text this terminal judges by."""
+        return self._read("policy").decode(errors="replace")
+
+    def save_policy(self, text: str) -> None:
+        write_private(self.path / "policy", text.encode())
+
+    def load_seen(self) -> bytes | None:
+        """The newest checkpoint this terminal has verified (a signed note), if any."""
+        path = self.path / "seen"
+        return path.read_bytes() if path.exists() else None
+
+    def save_seen(self, note: bytes) -> None:
+        write_private(self.path / "seen", note)
+
+    def save_trust(self, data: bytes) -> None:
+        write_private(self.path / "trust", data)
+
+    def load_node_certificate(self) -> bytes:
+        """The certificate (DER) that `pin` is the hash of."""
+        return self._read("node.der")
+
+    def save_node_certificate(self, der: bytes) -> None:
+        write_private(self.path / "node.der", der)
+
+    def _read(self, name: str) -> bytes:
+        try:
+            return (self.path / name).read_bytes()
+        except OSError as problem:
+            raise Unavailable(
+                "file-missing",
+                f"cannot read {self.path / name}: {problem.strerror}",
+                hint="restore the terminal's folder from its backup",
+                path=str(self.path / name),
+            ) from problem
+
+
+def _lock(handle: int, path: Path) -> None:
+    deadline = time.monotonic() + LOCK_SECONDS
+    while True:
+        try:
+            return fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as problem:
+            if time.monotonic() > deadline:
+                raise Unavailable(
+                    "terminal-busy",
+                    f"another program is using the terminal {path.name}",
+                    hint="close it, or wait until it has finished",
+                    path=str(path),
+                ) from problem
+            time.sleep(0.05)
+
+
+def _toml_value(value: str | bool) -> str:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    escaped = "".join(_escape(one) for one in value)
+    return f'"{escaped}"'
+
+
+def _escape(one: str) -> str:
+    if one in '"\\':
+        return "\\" + one
+    return f"\\u{ord(one):04x}" if ord(one) < 0x20 or one == "\x7f" else one

@@ -1,0 +1,104 @@
+"""What a terminal's keystore holds, and the signers made from it (docs/protocol/terminal-folder.md)."""
+
+from __future__ import annotations
+
+import secrets
+from dataclasses import dataclass, field, replace
+
+import cbor2
+
+from keys.prekey import Prekey
+from keys.public import SUITE_DUAL, SUITE_ED25519
+from keys.signing import SoftwareSigner
+from node.client import TlsIdentity, make_identity
+from protos.errors import Malformed
+
+VERSION = 1
+
+
+@dataclass(frozen=True, slots=True)
+class EpochSeed:
+    """The 32-byte seed of one epoch prekey; `made_at` in POSIX seconds by the terminal's clock."""
+
+    epoch: int
+    seed: bytes = field(repr=False)
+    made_at: int
+
+    @property
+    def prekey(self) -> Prekey:
+        return Prekey.from_seed(self.seed)
+
+
+@dataclass(frozen=True, slots=True)
+class Keyring:
+    """Every secret of one officer's terminal. `tls_key` is PKCS #8 PEM, `certificate` DER of at most 600 bytes."""
+
+    officer: bytes = field(repr=False)
+    terminal: bytes = field(repr=False)
+    tls_key: bytes = field(repr=False)
+    certificate: bytes
+    store_key: bytes = field(repr=False)
+    prekeys: tuple[EpochSeed, ...] = ()
+
+    @classmethod
+    def generate(cls) -> Keyring:
+        """New random officer, terminal, TLS and store keys; no prekey yet."""
+        tls = make_identity()
+        return cls(
+            officer=SoftwareSigner.generate(SUITE_DUAL).secret,
+            terminal=SoftwareSigner.generate(SUITE_ED25519).secret,
+            tls_key=tls.key_pem,
+            certificate=tls.certificate,
+            store_key=secrets.token_bytes(32),
+        )
+
+    @property
+    def officer_signer(self) -> SoftwareSigner:
+        return SoftwareSigner.from_secret(SUITE_DUAL, self.officer)
+
+    @property
+    def terminal_signer(self) -> SoftwareSigner:
+        return SoftwareSigner.from_secret(SUITE_ED25519, self.terminal)
+
+    @property
+    def tls(self) -> TlsIdentity:
+        return TlsIdentity(self.certificate, self.tls_key)
+
+    @property
+    def terminal_id(self) -> bytes:
+        """The terminal key's id, 32 bytes."""
+        return self.terminal_signer.public_key.key_id
+
+    def with_prekey(self, new: EpochSeed) -> Keyring:
+        """This keyring and one more epoch; epochs only rise."""
+        kept = tuple(one for one in self.prekeys if one.epoch < new.epoch)
+        return replace(self, prekeys=(*kept, new))
+
+    def encode(self) -> bytes:
+        """Deterministic CBOR: the plaintext of the keystore file."""
+        return cbor2.dumps(
+            {
+                "version": VERSION,
+                "officer": self.officer,
+                "terminal": self.terminal,
+                "tls_key": self.tls_key,
+                "certificate": self.certificate,
+                "store_key": self.store_key,
+                "prekeys": [[one.epoch, one.seed, one.made_at] for one in self.prekeys],
+            },
+            canonical=True,
+        )
+
+    @classmethod
+    def decode(cls, data: bytes) -> Keyring:
+        """Raises `Malformed("keystore-content")` for anything but the encoding of a keyring."""
+        try:
+            fields = cbor2.loads(data)
+            if fields.pop("version") != VERSION:
+                raise ValueError("version")
+            fields["prekeys"] = tuple(EpochSeed(*one) for one in fields["prekeys"])
+            return cls(**fields)
+        except (cbor2.CBORDecodeError, AttributeError, KeyError, TypeError, ValueError) as problem:
+            raise Malformed(
+                "keystore-content", "the keystore opens but holds something else", hint="restore it from a backup"
+            ) from problem

@@ -1,0 +1,108 @@
+"""What the local store keeps of cables, receipts and unfinished work: frozen dataclasses as CBOR."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from typing import Any, Self
+
+import cbor2
+
+from protos.errors import Malformed
+
+IN, OUT, DRAFTS = "in", "out", "drafts"
+
+
+class Record:
+    """A dataclass of plain values (text, bytes, int, bool, tuples of these) with a CBOR form."""
+
+    __slots__ = ()
+
+    def encode(self) -> bytes:
+        """Deterministic CBOR of {field name: value}."""
+        return cbor2.dumps({one.name: getattr(self, one.name) for one in fields(self)}, canonical=True)  # type: ignore[arg-type]
+
+    @classmethod
+    def decode(cls, data: bytes) -> Self:
+        """Raises `Malformed("store-record")`; fields this version added take their defaults."""
+        try:
+            return cls(**{name: _frozen(value) for name, value in cbor2.loads(data).items()})
+        except (cbor2.CBORDecodeError, AttributeError, TypeError) as problem:
+            raise Malformed("store-record", f"not a {cls.__name__}", hint="update this program") from problem
+
+
+@dataclass(frozen=True, slots=True)
+class CableRecord(Record):
+    """One cable or draft. `inner` and `attachments` are plaintext; `envelope_id` is empty until it is sealed.
+
+    `state`: in: new, read, acknowledged; out: released; drafts: awaiting-release, released, cancelled.
+    `signers`: officer ids (hex) and names as they stood at S, in the order drafter, clearers, co-releasers, releaser.
+    """
+
+    box: str
+    state: str
+    kind: int
+    cable_id: bytes
+    draft: bytes
+    attachments: tuple[bytes, ...] = ()
+    envelope_id: bytes = b""
+    inner: bytes = b""
+    post: str = ""
+    terminal_id: bytes = b""
+    posts: tuple[str, ...] = ()
+    size_seen: int = 0
+    body_root: bytes = b""
+    cek: bytes = b""
+    at: int = 0
+    drafter: tuple[str, str] = ("", "")
+    releasers: tuple[tuple[str, str], ...] = ()
+    drafter_key: bytes = b""
+    draft_signature: bytes = b""
+    co_releases: tuple[tuple[bytes, bytes], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Sealed:
+    """A sealed envelope as it was sent or received: canonical Head, body."""
+
+    head: bytes
+    body: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class ReceiptRecord(Record):
+    """A checked receipt, own or received: the kind of crypto_msg.receipt and the canonical SignedReceipt."""
+
+    envelope_id: bytes
+    kind: int
+    terminal_id: bytes
+    post: str
+    at: int
+    signed: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Job(Record):
+    """Something the node must still be given. `kind` and `key` name it, so that doing it twice is doing it once."""
+
+    kind: str
+    key: bytes
+    content: bytes = b""
+    wire_kind: int = 0
+    envelope_id: bytes = b""
+    salt: bytes = b""
+
+
+@dataclass(frozen=True, slots=True)
+class Aside(Record):
+    """Something that was refused, or contradicts what is known, with its named reason."""
+
+    key: bytes
+    code: str
+    text: str
+    origin: str
+    at: int
+    content: bytes = b""
+
+
+def _frozen(value: Any) -> Any:
+    return tuple(_frozen(one) for one in value) if isinstance(value, list) else value

@@ -1,0 +1,289 @@
+"""The terminal's local store: one SQLite file, every content column sealed, one transaction for what belongs together."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import (
+    Column,
+    Connection,
+    Engine,
+    Integer,
+    LargeBinary,
+    MetaData,
+    String,
+    Table,
+    create_engine,
+    delete,
+    event,
+    insert,
+    select,
+    update,
+)
+from sqlalchemy.dialects.sqlite import insert as upsert
+from sqlalchemy.exc import SQLAlchemyError
+
+from protos.errors import Malformed, Unavailable
+from terminal.failpoint import reach
+from terminal.records import Aside, CableRecord, Job, ReceiptRecord, Sealed
+from terminal.sealing import Sealer
+
+SCHEMA_VERSION = 1
+metadata = MetaData()
+
+setting = Table("setting", metadata, Column("name", String, primary_key=True), Column("content", LargeBinary))
+cable = Table(
+    "cable",
+    metadata,
+    Column("number", Integer, primary_key=True),
+    Column("envelope", LargeBinary, unique=True),
+    Column("cable", LargeBinary, index=True),
+    Column("box", String, nullable=False),
+    Column("content", LargeBinary, nullable=False),
+)
+envelope = Table(
+    "envelope",
+    metadata,
+    Column("envelope", LargeBinary, primary_key=True),
+    Column("head", LargeBinary, nullable=False),
+    Column("body", LargeBinary, nullable=False),
+)
+receipt = Table(
+    "receipt",
+    metadata,
+    Column("slot", LargeBinary, primary_key=True),
+    Column("envelope", LargeBinary, index=True),
+    Column("content", LargeBinary, nullable=False),
+)
+job = Table(
+    "job",
+    metadata,
+    Column("number", Integer, primary_key=True),
+    Column("slot", LargeBinary, unique=True),
+    Column("content", LargeBinary, nullable=False),
+)
+counter = Table("counter", metadata, Column("slot", LargeBinary, primary_key=True), Column("content", LargeBinary))
+proof = Table("proof", metadata, Column("envelope", LargeBinary, primary_key=True), Column("content", LargeBinary))
+aside = Table("aside", metadata, Column("slot", LargeBinary, primary_key=True), Column("content", LargeBinary))
+
+
+class Store:
+    """Opens `path` under a 32-byte store key. Raises `Unavailable("disk-failed")` on any storage error."""
+
+    def __init__(self, path: Path, store_key: bytes) -> None:
+        self._sealer = Sealer(store_key)
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
+        self._engine = _engine(path)
+        with self.transaction():
+            pass
+
+    def close(self) -> None:
+        self._engine.dispose()
+
+    @contextmanager
+    def transaction(self) -> Iterator[Transaction]:
+        """Everything inside is durable together or not at all."""
+        try:
+            with self._engine.begin() as connection:
+                _prepare(connection)
+                yield Transaction(connection, self._sealer)
+                reach("before-commit")
+            reach("after-commit")
+        except SQLAlchemyError as problem:
+            raise Unavailable(
+                "disk-failed",
+                f"the terminal's store failed: {getattr(problem, 'orig', None) or problem}",
+                hint="free some space or make the folder writable; nothing was half done",
+            ) from problem
+
+
+class Transaction:
+    """Typed reads and writes on the store. Ids go in as they are and are stored as tags."""
+
+    def __init__(self, connection: Connection, sealer: Sealer) -> None:
+        self._connection = connection
+        self._sealer = sealer
+
+    # settings: small durable values by name
+
+    def setting(self, name: str, default: int = 0) -> int:
+        found = self._connection.scalar(select(setting.c.content).where(setting.c.name == name))
+        return default if found is None else int.from_bytes(self._sealer.open(f"setting/{name}", found))
+
+    def set_setting(self, name: str, value: int) -> None:
+        content = self._sealer.seal(f"setting/{name}", value.to_bytes(8))
+        self._put(setting, {"name": name}, {"content": content})
+
+    # cables: one row each, by envelope id once sealed, by cable id before
+
+    def add_cable(self, record: CableRecord) -> int:
+        """Store a new cable and return its number. An envelope already stored keeps its row and its number."""
+        tag = self._tag("envelope", record.envelope_id) if record.envelope_id else None
+        known = tag and self._connection.scalar(select(cable.c.number).where(cable.c.envelope == tag))
+        if known:
+            return int(known)
+        made = self._connection.execute(
+            insert(cable).values(
+                envelope=tag,
+                cable=self._tag("cable", record.cable_id),
+                box=record.box,
+                content=self._sealer.seal("cable", record.encode()),
+            )
+        )
+        return int(made.inserted_primary_key[0])  # type: ignore[index]
+
+    def change_cable(self, number: int, record: CableRecord) -> None:
+        """Replace the row `number`."""
+        tag = self._tag("envelope", record.envelope_id) if record.envelope_id else None
+        content = self._sealer.seal("cable", record.encode())
+        self._connection.execute(
+            update(cable).where(cable.c.number == number).values(envelope=tag, box=record.box, content=content)
+        )
+
+    def cables(self, box: str | None = None) -> list[tuple[int, CableRecord]]:
+        """(number, record), oldest first."""
+        query = select(cable.c.number, cable.c.content).order_by(cable.c.number)
+        rows = self._connection.execute(query if box is None else query.where(cable.c.box == box))
+        return [(number, self._cable(content)) for number, content in rows]
+
+    def find_cables(self, any_id: bytes) -> list[tuple[int, CableRecord]]:
+        """The cables with this envelope id (32 bytes) or cable id (16), oldest first."""
+        matches = (
+            cable.c.envelope == self._tag("envelope", any_id)
+            if len(any_id) == 32
+            else cable.c.cable == self._tag("cable", any_id)
+        )
+        rows = self._connection.execute(
+            select(cable.c.number, cable.c.content).where(matches).order_by(cable.c.number)
+        )
+        return [(number, self._cable(content)) for number, content in rows]
+
+    def has_envelope(self, envelope_id: bytes) -> bool:
+        tag = self._tag("envelope", envelope_id)
+        return self._connection.scalar(select(cable.c.number).where(cable.c.envelope == tag)) is not None
+
+    # sealed envelopes: kept as sent or received, never sealed again
+
+    def add_envelope(self, envelope_id: bytes, sealed: Sealed) -> None:
+        tag = self._tag("envelope", envelope_id)
+        place = f"envelope/{tag.hex()}"
+        values = {"head": self._sealer.seal(place, sealed.head), "body": self._sealer.seal(place, sealed.body)}
+        self._put(envelope, {"envelope": tag}, values)
+
+    def envelope(self, envelope_id: bytes) -> Sealed | None:
+        tag = self._tag("envelope", envelope_id)
+        row = self._connection.execute(
+            select(envelope.c.head, envelope.c.body).where(envelope.c.envelope == tag)
+        ).first()
+        place = f"envelope/{tag.hex()}"
+        return None if row is None else Sealed(self._sealer.open(place, row[0]), self._sealer.open(place, row[1]))
+
+    # receipts: one per (envelope, kind, terminal), the first one stands
+
+    def add_receipt(self, record: ReceiptRecord) -> ReceiptRecord:
+        """Store a receipt unless one of its slot is there; the stored one is returned."""
+        slot = self._tag("receipt", record.envelope_id, bytes([record.kind]), record.terminal_id)
+        found = self._connection.scalar(select(receipt.c.content).where(receipt.c.slot == slot))
+        if found is not None:
+            return ReceiptRecord.decode(self._sealer.open(f"receipt/{slot.hex()}", found))
+        content = self._sealer.seal(f"receipt/{slot.hex()}", record.encode())
+        tag = self._tag("envelope", record.envelope_id)
+        self._connection.execute(insert(receipt).values(slot=slot, envelope=tag, content=content))
+        return record
+
+    def receipts(self, envelope_id: bytes) -> list[ReceiptRecord]:
+        tag = self._tag("envelope", envelope_id)
+        rows = self._connection.execute(select(receipt.c.slot, receipt.c.content).where(receipt.c.envelope == tag))
+        return [ReceiptRecord.decode(self._sealer.open(f"receipt/{slot.hex()}", content)) for slot, content in rows]
+
+    # jobs: what the node must still be given; a job stays until the node has confirmed it
+
+    def add_job(self, one: Job) -> None:
+        slot = self._tag("job", one.kind.encode(), one.key)
+        content = self._sealer.seal(f"job/{slot.hex()}", one.encode())
+        self._connection.execute(upsert(job).values(slot=slot, content=content).on_conflict_do_nothing())
+
+    def jobs(self) -> list[Job]:
+        """Oldest first."""
+        rows = self._connection.execute(select(job.c.slot, job.c.content).order_by(job.c.number))
+        return [Job.decode(self._sealer.open(f"job/{slot.hex()}", content)) for slot, content in rows]
+
+    def end_job(self, one: Job) -> None:
+        self._connection.execute(delete(job).where(job.c.slot == self._tag("job", one.kind.encode(), one.key)))
+
+    # counters of wraps, by the other terminal's id
+
+    def counter(self, kind: str, terminal_id: bytes) -> int:
+        slot = self._tag("counter", kind.encode(), terminal_id)
+        found = self._connection.scalar(select(counter.c.content).where(counter.c.slot == slot))
+        return 0 if found is None else int.from_bytes(self._sealer.open(f"counter/{slot.hex()}", found))
+
+    def set_counter(self, kind: str, terminal_id: bytes, value: int) -> None:
+        slot = self._tag("counter", kind.encode(), terminal_id)
+        content = self._sealer.seal(f"counter/{slot.hex()}", value.to_bytes(8))
+        self._put(counter, {"slot": slot}, {"content": content})
+
+    # anchor proofs that this terminal has checked itself
+
+    def add_proof(self, envelope_id: bytes, text: bytes) -> None:
+        tag = self._tag("envelope", envelope_id)
+        self._put(proof, {"envelope": tag}, {"content": self._sealer.seal(f"proof/{tag.hex()}", text)})
+
+    def proof(self, envelope_id: bytes) -> bytes | None:
+        tag = self._tag("envelope", envelope_id)
+        found = self._connection.scalar(select(proof.c.content).where(proof.c.envelope == tag))
+        return None if found is None else self._sealer.open(f"proof/{tag.hex()}", found)
+
+    # what was refused or contradicts: kept aside with its reason, the first of a kind
+
+    def add_aside(self, one: Aside) -> None:
+        slot = self._tag("aside", one.code.encode(), one.key)
+        content = self._sealer.seal(f"aside/{slot.hex()}", one.encode())
+        self._connection.execute(upsert(aside).values(slot=slot, content=content).on_conflict_do_nothing())
+
+    def asides(self) -> list[Aside]:
+        rows = self._connection.execute(select(aside.c.slot, aside.c.content))
+        found = [Aside.decode(self._sealer.open(f"aside/{slot.hex()}", content)) for slot, content in rows]
+        return sorted(found, key=lambda one: one.at)
+
+    def _cable(self, content: bytes) -> CableRecord:
+        return CableRecord.decode(self._sealer.open("cable", content))
+
+    def _tag(self, *parts: str | bytes) -> bytes:
+        return self._sealer.tag(*(part.encode() if isinstance(part, str) else part for part in parts))
+
+    def _put(self, table: Table, key: dict[str, Any], values: dict[str, Any]) -> None:
+        statement = upsert(table).values(**key, **values)
+        self._connection.execute(statement.on_conflict_do_update(index_elements=list(key), set_=values))
+
+
+def _engine(path: Path) -> Engine:
+    engine = create_engine(f"sqlite:///{path}", connect_args={"isolation_level": None, "timeout": 30.0})
+
+    @event.listens_for(engine, "connect")
+    def _configure(connection: Any, _record: object) -> None:
+        connection.execute("PRAGMA journal_mode=DELETE")
+        connection.execute("PRAGMA synchronous=EXTRA")
+        connection.execute("PRAGMA secure_delete=ON")
+
+    @event.listens_for(engine, "begin")
+    def _begin(connection: Connection) -> None:
+        connection.exec_driver_sql("BEGIN IMMEDIATE")
+
+    return engine
+
+
+def _prepare(connection: Connection) -> None:
+    version = connection.exec_driver_sql("PRAGMA user_version").scalar_one()
+    if version == SCHEMA_VERSION:
+        return
+    if version:
+        raise Malformed(
+            "store-version", f"the store has schema {version}, this program knows {SCHEMA_VERSION}", hint="update it"
+        )
+    metadata.create_all(connection)
+    connection.exec_driver_sql(f"PRAGMA user_version = {SCHEMA_VERSION}")
