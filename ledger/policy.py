@@ -17,6 +17,7 @@ MAX_LOGS = MAX_WITNESSES = MAX_GROUPS = 64
 MAX_PROOF_SIGNATURES = 16
 """What every reader of notes must accept (signed-note): a proof carries no more."""
 
+
 @dataclass(frozen=True, slots=True)
 class VerifiedCheckpoint:
     """A checkpoint that a policy accepts, and when each known witness cosigned it (POSIX seconds by policy name)."""
