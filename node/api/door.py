@@ -6,8 +6,11 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import lru_cache
 
 from ledger.state import State
+from node.api.tls import check_certificate
+from protos.errors import Malformed
 
 
 class Role(StrEnum):
@@ -32,6 +35,7 @@ class Door:
 
     Live are: this node's own certificate (its operator), the certificate of every post in force, a post's former
     certificate while the block time is before `former_until`, and the terminals of this post that are not retired.
+    Bytes that are no certificate count for nobody: in a trust list they would shut everybody out.
     """
 
     def __init__(self, post: str, own_certificate: bytes) -> None:
@@ -44,7 +48,8 @@ class Door:
 
     def update(self, state: State, block_time: int) -> None:
         """Take the holders from `state`; tell the listeners when the set of live certificates changed."""
-        callers, posts = _holders(state, self._post, block_time)
+        found, posts = _holders(state, self._post, block_time)
+        callers = {certificate: caller for certificate, caller in found.items() if _is_usable(certificate)}
         callers[self._own] = Caller(Role.OPERATOR, self._post)
         with self._lock:
             changed = callers != self._callers
@@ -74,14 +79,23 @@ def _holders(state: State, own_post: str, block_time: int) -> tuple[dict[bytes, 
     callers: dict[bytes, Caller] = {}
     posts: dict[str, bytes] = {}
     for post in state.posts():
-        if post.retired_at:
+        if not post.is_active:
             continue
         posts[post.code] = post.certificate
         callers[post.certificate] = Caller(Role.POST, post.code)
-        if post.former_certificate and block_time < post.former_until:
+        if block_time < post.former_until:
             callers[post.former_certificate] = Caller(Role.POST, post.code)
     for terminal_id in state.roster(own_post).terminal_ids:
         terminal = state.terminal(terminal_id)
-        if terminal is not None and not terminal.retired_at and terminal.certificate:
+        if terminal is not None and terminal.is_active:
             callers[terminal.certificate] = Caller(Role.TERMINAL, own_post, terminal_id)
     return callers, posts
+
+
+@lru_cache(maxsize=4096)
+def _is_usable(certificate: bytes) -> bool:
+    try:
+        check_certificate(certificate)
+    except Malformed:
+        return False
+    return True

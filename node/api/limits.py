@@ -29,7 +29,7 @@ def server_options(limits: Limits) -> ChannelOptions:
     return [
         ("grpc.max_receive_message_length", limits.message_bytes),
         ("grpc.max_send_message_length", limits.message_bytes),
-        ("grpc.max_concurrent_streams", limits.calls_per_caller),
+        ("grpc.max_concurrent_streams", limits.concurrent_calls),
         ("grpc.max_allowed_incoming_connections", limits.connections),
         ("grpc.max_metadata_size", 16 * 1024),
         ("grpc.keepalive_time_ms", limits.keepalive_seconds * 1000),

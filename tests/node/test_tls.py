@@ -9,11 +9,11 @@ from cryptography import x509
 from grpc import aio
 from hypothesis import given
 from hypothesis import strategies as st
-from support.relay import KEY_SHARE, SUPPORTED_VERSIONS, TLS_1_3, X25519MLKEM768, Relay, server_hello
 
 from node.api import tls
 from node.api.tls import TlsIdentity, channel_credentials, channel_options, make_identity
 from protos.errors import Malformed, Unavailable, VerificationFailed
+from support.relay import KEY_SHARE, SUPPORTED_VERSIONS, TLS_1_3, X25519MLKEM768, Relay, server_hello
 
 
 class Echo(grpc.GenericRpcHandler):  # type: ignore[misc]
