@@ -29,8 +29,12 @@ class Codec:
         self._plans = {cls: tuple(_steps(cls, message)) for cls, message in pairs.items()}
 
     def encode(self, value: object) -> bytes:
-        """The canonical bytes of a dataclass of this package."""
-        return canonical.encode(self._to_message(value))
+        """The canonical bytes of a dataclass of this package. Raises `Malformed` for a value its field cannot hold."""
+        try:
+            return canonical.encode(self._to_message(value))
+        except ValueError as problem:  # an integer out of range, a string with lone surrogates
+            what = type(value).__name__
+            raise Malformed("not-encodable", f"a field of {what} cannot hold its value", what=what) from problem
 
     def decode(self, cls: type[T], data: bytes, *, limit: int) -> T:
         """A dataclass from canonical bytes of at most `limit` bytes. Raises `Malformed`."""
