@@ -1,0 +1,279 @@
+"""What a cable says: the draft its officers sign, what release adds, and the bounds of every field.
+
+Text is carried byte for byte and never normalised. Nothing here is sealed or signed (seal.py, opening.py).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from enum import IntEnum
+from itertools import pairwise
+from typing import TypeVar
+
+from crypto_msg.dtg import parse_dtg
+from ledger.names import is_code
+from ledger.roles import Clearance
+from protos.errors import Malformed, Refused
+
+CABLE_ID_BYTES = 16
+ID_BYTES = 32
+SALT_BYTES = 32
+
+MAX_DRAFT = 1 << 20
+MAX_INNER = MAX_DRAFT + (1 << 16)
+"""Bytes of the canonical messages."""
+MAX_CONTENT = 64 << 20
+"""Bytes of inner and attachments together, before compression, in this version."""
+
+MAX_ADDRESSEES = 256
+MAX_ATTACHMENTS = 64
+MAX_CLEARERS = 16
+MAX_CO_RELEASERS = 4
+MAX_POSTS = 1024
+MAX_SERIAL = 10**6 - 1
+
+_COLLECTIVE = re.compile(r"[A-Z][A-Z-]{3,31}")
+
+
+T = TypeVar("T", bytes, str)
+
+Classification = Clearance
+"""How a cable is marked: the lowest clearance that may read it."""
+
+
+class Precedence(IntEnum):
+    """How fast a cable goes: on a link a higher number passes a lower one."""
+
+    ROUTINE = 1
+    PRIORITY = 2
+    IMMEDIATE = 3
+    FLASH = 4
+
+
+class Kind(IntEnum):
+    """What an envelope holds."""
+
+    CABLE = 1
+    DRAFT = 2
+    COUNTERSIGNATURE = 3
+    """A clearer's or co-releaser's answer to a draft: the draft, without attachments, and his signature."""
+
+
+class RelationKind(IntEnum):
+    """What a cable says about an earlier one."""
+
+    REPLIES = 1
+    FORWARDS = 2
+    SUPERSEDES = 3
+    CANCELS = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Addressee:
+    """A post code or a collective, and the precedence for it."""
+
+    name: str
+    precedence: int
+
+
+@dataclass(frozen=True, slots=True)
+class Attachment:
+    """A file's name and media type as its sender gave them, its size in bytes and its SHA-256."""
+
+    name: str
+    type: str
+    size: int
+    hash: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Relation:
+    """RelationKind, and the envelope id of the earlier cable."""
+
+    kind: int
+    envelope_id: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """The draft bytes' content: what drafter, clearers and co-releasers sign."""
+
+    cable_id: bytes
+    post: str
+    action: tuple[Addressee, ...]
+    info: tuple[Addressee, ...]
+    precedence: int
+    classification: int
+    caveats: tuple[str, ...]
+    subject: str
+    tags: tuple[str, ...]
+    references: tuple[str, ...]
+    paragraphs: tuple[str, ...]
+    attachments: tuple[Attachment, ...]
+    relations: tuple[Relation, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Expansion:
+    """The posts that a collective meant at S, in ascending order."""
+
+    collective: str
+    posts: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Inner:
+    """What stands inside the seal: the draft bytes and what release adds. The key ids say which signatures follow."""
+
+    draft: bytes
+    serial: int
+    year: int
+    dtg: str
+    expansions: tuple[Expansion, ...]
+    drafter: bytes
+    clearers: tuple[bytes, ...]
+    co_releasers: tuple[bytes, ...]
+    releaser: bytes
+    anchor_salt: bytes
+
+
+def check_draft(draft: Draft) -> None:
+    """Raise `Malformed` unless every field is in bounds, `Refused` ("attachment-too-large") beyond MAX_CONTENT."""
+    _require(len(draft.cable_id) == CABLE_ID_BYTES, "cable id")
+    _check_addressees(draft)
+    _require(draft.classification in list(Classification), "classification")
+    _check_texts(draft.caveats, 16, 64, "caveat")
+    _check_text(draft.subject, 1024, "subject")
+    _check_texts(draft.tags, 64, 64, "tag")
+    _check_texts(draft.references, 64, 256, "reference")
+    _check_texts(draft.paragraphs, 2000, MAX_DRAFT, "paragraph", may_be_empty=True)
+    _bounded(draft.relations, 64, "relation")
+    for relation in draft.relations:
+        _require(relation.kind in list(RelationKind) and len(relation.envelope_id) == ID_BYTES, "relation")
+    _bounded(draft.attachments, MAX_ATTACHMENTS, "attachment")
+    for attachment in draft.attachments:
+        _check_attachment(attachment)
+    check_content_size(sum(attachment.size for attachment in draft.attachments))
+
+
+def check_inner(inner: Inner, kind: Kind, draft: Draft) -> None:
+    """Raise `Malformed` unless `inner` holds what its kind of envelope holds, and no more."""
+    for one in (inner.drafter, *inner.clearers, *inner.co_releasers, inner.releaser):
+        _require(len(one) in (0, ID_BYTES), "key id")
+    _require_ascending(inner.clearers, MAX_CLEARERS, "clearer")
+    _require_ascending(inner.co_releasers, MAX_CO_RELEASERS, "co-releaser")
+    _CHECK_KIND[kind](inner, draft)
+
+
+def check_content_size(size: int) -> None:
+    """Raise `Refused` ("attachment-too-large") above MAX_CONTENT bytes."""
+    if size > MAX_CONTENT:
+        limit = MAX_CONTENT >> 20
+        hint = f"A cable carries at most {limit} MiB, text and attachments together: send the files in several cables."
+        raise Refused("attachment-too-large", f"{size} bytes exceed {limit} MiB", hint=hint, size=size, limit=limit)
+
+
+def posts_of(draft: Draft, expansions: Sequence[Expansion]) -> tuple[str, ...]:
+    """Every post that gets wraps, ascending: the addressees, collectives expanded, and the originating post."""
+    meant = {one.collective: one.posts for one in expansions}
+    posts = {draft.post}
+    for addressee in (*draft.action, *draft.info):
+        posts.update(meant.get(addressee.name, (addressee.name,)))
+    return tuple(sorted(posts))
+
+
+def is_name(text: str) -> bool:
+    """Whether `text` has the form of a post code or collective."""
+    return is_code(text) or _COLLECTIVE.fullmatch(text) is not None
+
+
+def _check_addressees(draft: Draft) -> None:
+    everybody = (*draft.action, *draft.info)
+    _bounded(everybody, MAX_ADDRESSEES, "addressee")
+    _require(is_code(draft.post), "post")
+    _require(bool(draft.action), "action addressee")
+    for name in (one.name for one in everybody):
+        if not is_name(name):
+            raise Malformed("bad-addressee", f"{name[:40]!r} is no post code or collective", name=name[:40])
+    _require(len({one.name for one in everybody}) == len(everybody), "addressee named twice")
+    _require(all(one.precedence in list(Precedence) for one in everybody), "precedence")
+    _require(draft.precedence == max(one.precedence for one in everybody), "highest precedence")
+
+
+def _check_attachment(attachment: Attachment) -> None:
+    _check_text(attachment.name, 255, "attachment name")
+    _require(bool(attachment.name), "attachment name")
+    _check_text(attachment.type, 127, "attachment type")
+    _require(attachment.size >= 0 and len(attachment.hash) == ID_BYTES, "attachment")
+
+
+def _check_cable(inner: Inner, draft: Draft) -> None:
+    _require(1 <= inner.serial <= MAX_SERIAL and 2000 <= inner.year <= 2099, "serial")
+    parse_dtg(inner.dtg)
+    _require(len(inner.anchor_salt) == SALT_BYTES, "anchor salt")
+    _require(bool(inner.drafter) and bool(inner.releaser), "drafter or releaser")
+    names = [one.collective for one in inner.expansions]
+    _require(set(names) <= {one.name for one in (*draft.action, *draft.info)}, "expansion")
+    _require_ascending(names, MAX_ADDRESSEES, "expansion")
+    for one in inner.expansions:
+        _require_ascending(one.posts, MAX_POSTS, "expansion")
+        _require(bool(one.posts) and all(is_code(post) for post in one.posts), "expansion")
+
+
+def _check_draft_kind(inner: Inner, _draft: Draft) -> None:
+    _require_unreleased(inner)
+    _require(bool(inner.drafter) and not inner.clearers and not inner.co_releasers, "drafter")
+
+
+def _check_countersignature(inner: Inner, _draft: Draft) -> None:
+    _require_unreleased(inner)
+    _require(not inner.drafter and len(inner.clearers) + len(inner.co_releasers) == 1, "countersigner")
+
+
+_CHECK_KIND: dict[Kind, Callable[[Inner, Draft], None]] = {
+    Kind.CABLE: _check_cable,
+    Kind.DRAFT: _check_draft_kind,
+    Kind.COUNTERSIGNATURE: _check_countersignature,
+}
+
+
+def _require_unreleased(inner: Inner) -> None:
+    released = (inner.serial, inner.year, inner.dtg, inner.expansions, inner.releaser, inner.anchor_salt)
+    _require(not any(released), "release in a draft")
+
+
+def _require_ascending(values: Sequence[T], most: int, what: str) -> None:
+    _bounded(values, most, what)
+    ascending = all(one < following for one, following in pairwise(values))
+    _require(ascending and all(values), f"{what} (strictly ascending)")
+
+
+def _check_texts(texts: Sequence[str], most: int, longest: int, what: str, *, may_be_empty: bool = False) -> None:
+    _bounded(texts, most, what)
+    for text in texts:
+        _check_text(text, longest, what)
+    _require(may_be_empty or all(texts), what)
+
+
+def _check_text(text: str, longest: int, what: str) -> None:
+    try:
+        size = len(text.encode())
+    except UnicodeEncodeError as problem:
+        raise Malformed("not-unicode", f"the {what} is not Unicode text", what=what) from problem
+    if size > longest:
+        hint = "Shorten it, or move it into an attachment."
+        text = f"a {what} has {size} bytes, at most {longest}"
+        raise Malformed("too-long", text, hint=hint, what=what, limit=longest)
+
+
+def _bounded(values: Iterable[object], most: int, what: str) -> None:
+    count = len(tuple(values))
+    if count > most:
+        raise Malformed("too-many", f"{count} times {what}, at most {most}", what=what, limit=most)
+
+
+def _require(holds: bool, what: str) -> None:
+    if not holds:
+        raise Malformed("bad-field", f"the cable's {what} is missing or not allowed", what=what)
