@@ -1,8 +1,8 @@
 """The signature algorithms themselves, on plain messages: nothing here knows a purpose.
 
 Ed25519 comes from libsodium (PyNaCl), for signing and verifying alike, so that all nodes agree on every byte string:
-it refuses S >= L, non-canonical and small-order A and R, and checks [S]B = R + [k]A without the cofactor, and
-it verifies in half the time that `cryptography` takes with a key object made for the call. ML-DSA (FIPS 204, pure,
+it refuses S >= L, non-canonical and small-order A and R (OpenSSL takes a small-order R), checks [S]B = R + [k]A without
+the cofactor, and verifies in half OpenSSL's time. tests/keys/test_ed25519_edges.py holds later versions to this. ML-DSA (FIPS 204, pure,
 empty context) comes from `cryptography`.
 """
 
