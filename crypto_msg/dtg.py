@@ -30,9 +30,7 @@ def parse_dtg(text: str) -> int:
         if parts is None:
             raise ValueError("form")
         day, hour, minute, month, year = parts.groups()
-        moment = datetime(
-            _CENTURY + int(year), _MONTHS.index(month) + 1, int(day), int(hour), int(minute), tzinfo=UTC
-        )
+        moment = datetime(_CENTURY + int(year), _MONTHS.index(month) + 1, int(day), int(hour), int(minute), tzinfo=UTC)
     except ValueError as problem:
         hint = "Write it as 231430ZNOV26: day, hour and minute, Z, month, year."
         raise Malformed("bad-dtg", f"{text!r} is not a date-time group", hint=hint, dtg=text) from problem

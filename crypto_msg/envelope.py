@@ -1,4 +1,4 @@
-"""The envelope as a relay sees it: what it checks before it stores a byte, without a key (docs/protocol/cable.md §2)."""
+"""The envelope as a relay sees it, and what it checks before it stores a byte (docs/protocol/cable.md §2)."""
 
 from __future__ import annotations
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import pytest
+
 from support.cables import World, small_world
 
 

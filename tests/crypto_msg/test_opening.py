@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from support.cables import World, attach, plain_draft
 
 from crypto_msg.cable import Addressee, Classification, Precedence
 from crypto_msg.envelope import decode_head, encode_head
 from crypto_msg.opening import open_cable
 from crypto_msg.wraps import NotForYou, split_head
+from support.cables import World, attach, plain_draft
 
 
 def test_a_cable_is_read_at_its_addressee_and_at_its_own_post(world: World) -> None:
