@@ -2,8 +2,8 @@
 
 Ed25519 comes from libsodium (PyNaCl), for signing and verifying alike, so that all nodes agree on every byte string:
 it refuses S >= L, non-canonical and small-order A and R (OpenSSL takes a small-order R), checks [S]B = R + [k]A without
-the cofactor, and verifies in half OpenSSL's time. tests/keys/test_ed25519_edges.py holds later versions to this. ML-DSA (FIPS 204, pure,
-empty context) comes from `cryptography`.
+the cofactor, and verifies in half OpenSSL's time. tests/keys/test_ed25519_edges.py holds later versions to this.
+ML-DSA (FIPS 204, pure, empty context) comes from `cryptography`.
 """
 
 from __future__ import annotations
