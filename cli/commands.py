@@ -86,10 +86,6 @@ class Group(Command, click.Group):
 
     command_class = Command
 
-    def command(self, *args: Any, **attributes: Any) -> Callable[[Function], click.Command]:  # type: ignore[override]
-        """Add a verb to this noun."""
-        return super().command(*args, **attributes)
-
     def add_command(self, cmd: click.Command, name: str | None = None) -> None:
         """Add a command and tell it its place."""
         if isinstance(cmd, Command):

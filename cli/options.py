@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import stat
+import sys
 from pathlib import Path
 
 import click
@@ -79,7 +80,7 @@ def _from_file(path: Path) -> bytes:
 
 
 def _from_prompt(confirm: bool) -> bytes:
-    if not click.get_text_stream("stdin").isatty():
+    if not sys.stdin.isatty():
         raise Unavailable(
             "passphrase-missing",
             "no passphrase: there is no one to ask",
