@@ -29,7 +29,7 @@ class Anchor:
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """One entry in its place. `signers` are the key ids as listed; `index` is the log index that it gets.
+    """One entry in its place. `signers` are the key ids as listed; `index` is the log index that `leaf` gets.
 
     `time` is the block time (POSIX seconds), `block` the number of the block that it stands in (founding is 0).
     """
@@ -38,6 +38,7 @@ class Context:
     entry: Entry
     body: Any
     signers: tuple[bytes, ...]
+    leaf: bytes
     index: int
     time: int
     block: int

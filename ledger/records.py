@@ -18,7 +18,10 @@ class PendingValidators:
 
 @dataclass(frozen=True, slots=True)
 class Network:
-    """Who governs: roots in order, validators in force (sorted codes), engine, and the chain that a trust file must meet."""
+    """Who governs: roots in order, validators in force (sorted codes), the engine.
+
+    `trust_head` (32 bytes) chains every governance change, so that a trust file can leave none out.
+    """
 
     governance_number: int
     roots: tuple[PublicKey, ...]
@@ -31,7 +34,10 @@ class Network:
 
 @dataclass(frozen=True, slots=True)
 class Post:
-    """A post and its node's keys (raw public keys; empty if it has none). The former certificate counts until `former_until`."""
+    """A post and its node's keys (raw public keys; empty if it has none).
+
+    The former certificate is accepted until the block time `former_until`.
+    """
 
     code: str
     headquarters: bool

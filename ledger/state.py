@@ -134,15 +134,15 @@ class State:
 
     def network(self) -> Network:
         """Roots, validators, engine, trust chain."""
-        return _there(self.read(NETWORK, Network))
+        return there(self.read(NETWORK, Network))
 
     def parameters(self) -> Parameters:
         """The parameters in force."""
-        return _there(self.read(PARAMETERS, Parameters))
+        return there(self.read(PARAMETERS, Parameters))
 
     def headquarters(self) -> str:
         """The code of HQ."""
-        return _there(self.get(HEADQUARTERS)).decode()
+        return there(self.get(HEADQUARTERS)).decode()
 
     def codes(self) -> tuple[str, ...]:
         """The code of every post ever admitted, sorted."""
@@ -151,7 +151,7 @@ class State:
 
     def posts(self) -> tuple[Post, ...]:
         """Every post ever admitted, by code."""
-        return tuple(_there(self.post(code)) for code in self.codes())
+        return tuple(there(self.post(code)) for code in self.codes())
 
     def post(self, code: str) -> Post | None:
         """The post, retired or not."""
@@ -255,12 +255,12 @@ class State:
 
     def active_with_role(self, code: str, role: Role) -> tuple[Officer, ...]:
         """The post's active officers who hold `role`, by id."""
-        officers = (_there(self.officer(one)) for one in self.roster(code).officer_ids)
+        officers = (there(self.officer(one)) for one in self.roster(code).officer_ids)
         return tuple(one for one in officers if one.has_role(role) and self.may_act(one.officer_id))
 
 
-def _there(value: T | None) -> T:
-    """A record that founding wrote. Its absence is a defect of this program, not of its input."""
+def there(value: T | None) -> T:
+    """A record that the rules have made sure of. Its absence is a defect of this program, not of its input."""
     if value is None:
-        raise LookupError("the state was not founded")
+        raise LookupError("a record that must be in the state is not there")
     return value
