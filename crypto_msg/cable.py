@@ -70,6 +70,12 @@ class RelationKind(IntEnum):
     CANCELS = 4
 
 
+KINDS = frozenset(map(int, Kind))
+PRECEDENCES = frozenset(map(int, Precedence))
+CLASSIFICATIONS = frozenset(map(int, Classification))
+RELATION_KINDS = frozenset(map(int, RelationKind))
+
+
 @dataclass(frozen=True, slots=True)
 class Addressee:
     """A post code or a collective, and the precedence for it."""
@@ -143,15 +149,15 @@ def check_draft(draft: Draft) -> None:
     """Raise `Malformed` unless every field is in bounds, `Refused` ("attachment-too-large") beyond MAX_CONTENT."""
     _require(len(draft.cable_id) == CABLE_ID_BYTES, "cable id")
     _check_addressees(draft)
-    _require(draft.classification in list(Classification), "classification")
-    _check_texts(draft.caveats, 16, 64, "caveat")
-    _check_text(draft.subject, 1024, "subject")
-    _check_texts(draft.tags, 64, 64, "tag")
-    _check_texts(draft.references, 64, 256, "reference")
+    _require(draft.classification in CLASSIFICATIONS, "classification")
+    _check_texts(draft.caveats, 16, 256, "caveat")
+    _check_text(draft.subject, 2048, "subject")
+    _check_texts(draft.tags, 64, 256, "tag")
+    _check_texts(draft.references, 64, 512, "reference")
     _check_texts(draft.paragraphs, 2000, MAX_DRAFT, "paragraph", may_be_empty=True)
     _bounded(draft.relations, 64, "relation")
     for relation in draft.relations:
-        _require(relation.kind in list(RelationKind) and len(relation.envelope_id) == ID_BYTES, "relation")
+        _require(relation.kind in RELATION_KINDS and len(relation.envelope_id) == ID_BYTES, "relation")
     _bounded(draft.attachments, MAX_ATTACHMENTS, "attachment")
     for attachment in draft.attachments:
         _check_attachment(attachment)
@@ -198,7 +204,7 @@ def _check_addressees(draft: Draft) -> None:
         if not is_name(name):
             raise Malformed("bad-addressee", f"{name[:40]!r} is no post code or collective", name=name[:40])
     _require(len({one.name for one in everybody}) == len(everybody), "addressee named twice")
-    _require(all(one.precedence in list(Precedence) for one in everybody), "precedence")
+    _require(all(one.precedence in PRECEDENCES for one in everybody), "precedence")
     _require(draft.precedence == max(one.precedence for one in everybody), "highest precedence")
 
 

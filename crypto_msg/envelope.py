@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from crypto_msg.cable import CABLE_ID_BYTES, ID_BYTES, Kind, Precedence
+from crypto_msg.cable import CABLE_ID_BYTES, ID_BYTES, KINDS, PRECEDENCES
 from crypto_msg.content import is_padded_length
 from crypto_msg.segments import BodyRoot, Buffer, body_length
 from crypto_msg.wire import CODEC, Head, Outer, SignedParts
@@ -45,12 +45,12 @@ def read_outer(head: Head) -> Outer:
     """What the head's outer bytes say, within bounds. Raises `Malformed`."""
     outer = CODEC.decode(Outer, head.outer, limit=MAX_OUTER)
     _require(outer.version == VERSION, "version")
-    _require(outer.kind in list(Kind), "kind")
+    _require(outer.kind in KINDS, "kind")
     _require(len(outer.network_id) == ID_BYTES, "network id")
     _require(len(outer.cable_id) == CABLE_ID_BYTES, "cable id")
     _require(is_code(outer.post), "post")
     _require(len(outer.terminal_id) == ID_BYTES, "terminal id")
-    _require(outer.precedence in list(Precedence), "precedence")
+    _require(outer.precedence in PRECEDENCES, "precedence")
     _require(outer.expires_at >= 0, "expiry")
     _require(outer.size_seen >= 1, "size")
     _require(is_padded_length(outer.padded_length), "padded length")
@@ -59,11 +59,12 @@ def read_outer(head: Head) -> Outer:
     return outer
 
 
-def check_form(head: Head) -> None:
-    """Raise `Malformed` unless all sizes are right, and `VerificationFailed` unless every wrap is under the root."""
+def check_form(head: Head) -> Outer:
+    """The outer part, if all sizes are right (else `Malformed`) and the root holds the wraps (`VerificationFailed`)."""
     outer = read_outer(head)
     _require(len(head.body_root) == len(head.wraps_root) == ID_BYTES, "root")
     check_wraps(head, outer.terminal_count)
+    return outer
 
 
 def check_head(head: Head, network_id: bytes, terminal: Terminal | None, verifier: Verifier) -> None:
@@ -71,8 +72,7 @@ def check_head(head: Head, network_id: bytes, terminal: Terminal | None, verifie
 
     Raises `VerificationFailed`: "wrong-network", "unknown-terminal", "bad-signature"; `Malformed` for the form.
     """
-    check_form(head)
-    outer = read_outer(head)
+    outer = check_form(head)
     check_network(outer, network_id)
     check_envelope_signature(head, outer, terminal, verifier)
 

@@ -8,7 +8,7 @@ from hashlib import sha256
 
 from crypto_msg.cable import Draft, Inner, Kind, posts_of
 from crypto_msg.content import split_files, split_signatures, split_stream
-from crypto_msg.envelope import check_envelope_signature, check_form, check_network, read_outer, verify_body
+from crypto_msg.envelope import check_envelope_signature, check_form, check_network, verify_body
 from crypto_msg.rules import Signers, View, check_expansions, check_release, check_signers, is_reader
 from crypto_msg.segments import Buffer, ContentKeys, open_body
 from crypto_msg.signatures import DraftSignature, expected_signatures, released_bytes, verify_signatures
@@ -70,8 +70,7 @@ def open_cable(head: Head, body: Buffer, reader: Reader) -> OpenedCable:
 
     Raises `NotForYou` in step 4 for a wrap of zeros; else `VerificationFailed`, `Malformed` or `Refused`.
     """
-    outer = read_outer(head)
-    check_form(head)  # 1
+    outer = check_form(head)  # 1
     check_network(outer, reader.network_id)  # 2
     origin = reader.view.terminal(outer.terminal_id)
     check_envelope_signature(head, outer, origin, reader.verifier)  # 3

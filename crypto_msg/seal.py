@@ -133,7 +133,7 @@ def _seal(
 ) -> Sealed:
     check_recipients(recipients)
     check_files(message.attachments, message.draft.attachments if kind != Kind.COUNTERSIGNATURE else ())
-    inner_bytes = encode_inner(inner, kind)
+    inner_bytes = encode_inner(inner, kind, message.draft)
     inner_hash = sha256(inner_bytes).digest()
     compressed = compress(inner_bytes, message.attachments)
     length = padded_length(len(compressed), len(expected_signatures(inner)))

@@ -186,9 +186,9 @@ def decode_draft(data: bytes) -> Draft:
     return draft
 
 
-def encode_inner(inner: Inner, kind: Kind) -> bytes:
-    """The inner bytes of an envelope of `kind`. Raises as `check_inner`."""
-    check_inner(inner, kind, decode_draft(inner.draft))
+def encode_inner(inner: Inner, kind: Kind, draft: Draft) -> bytes:
+    """The inner bytes of an envelope of `kind`; `draft` is what `inner.draft` says. Raises as `check_inner`."""
+    check_inner(inner, kind, draft)
     return CODEC.encode(inner)
 
 
