@@ -114,6 +114,12 @@ class Folder:
     def save_seen(self, note: bytes) -> None:
         write_private(self.path / "seen", note)
 
+    def keep_evidence(self, size: int, note: bytes) -> None:
+        """Keep the first note that contradicts what this terminal has seen at or up to `size`."""
+        path = self.path / f"evidence-{size}.note"
+        if not path.exists():
+            write_private(path, note)
+
     def save_trust(self, data: bytes) -> None:
         write_private(self.path / "trust", data)
 

@@ -18,11 +18,12 @@ VERSION = 1
 
 @dataclass(frozen=True, slots=True)
 class EpochSeed:
-    """The 32-byte seed of one epoch prekey; `made_at` in POSIX seconds by the terminal's clock."""
+    """The 32-byte seed of one epoch prekey, the hash of its bundle, when it was made (POSIX seconds, own clock)."""
 
     epoch: int
     seed: bytes = field(repr=False)
     made_at: int
+    bundle_hash: bytes
 
     @property
     def prekey(self) -> Prekey:
@@ -69,8 +70,13 @@ class Keyring:
         """The terminal key's id, 32 bytes."""
         return self.terminal_signer.public_key.key_id
 
+    @property
+    def prekeys_by_hash(self) -> dict[bytes, Prekey]:
+        """Every prekey still held, by bundle hash, newest first."""
+        return {one.bundle_hash: one.prekey for one in reversed(self.prekeys)}
+
     def with_prekey(self, new: EpochSeed) -> Keyring:
-        """This keyring and one more epoch; epochs only rise."""
+        """This keyring with `new` as its newest epoch; a seed of that epoch that was never published is replaced."""
         kept = tuple(one for one in self.prekeys if one.epoch < new.epoch)
         return replace(self, prekeys=(*kept, new))
 
@@ -84,7 +90,7 @@ class Keyring:
                 "tls_key": self.tls_key,
                 "certificate": self.certificate,
                 "store_key": self.store_key,
-                "prekeys": [[one.epoch, one.seed, one.made_at] for one in self.prekeys],
+                "prekeys": [[one.epoch, one.seed, one.made_at, one.bundle_hash] for one in self.prekeys],
             },
             canonical=True,
         )

@@ -34,8 +34,9 @@ class Record:
 class CableRecord(Record):
     """One cable or draft. `inner` and `attachments` are plaintext; `envelope_id` is empty until it is sealed.
 
-    `state`: in: new, read, acknowledged; out: released; drafts: awaiting-release, released, cancelled.
-    `signers`: officer ids (hex) and names as they stood at S, in the order drafter, clearers, co-releasers, releaser.
+    `state`: in: new, read, acknowledged; out: released; drafts: awaiting release, released.
+    `drafter`, `releasers`: officer ids (16 bytes) as they stood at S. `signatures`: (purpose, key id, signature) over
+    the draft bytes, for whoever releases. `n` numbers the originating terminal's wraps for this one.
     """
 
     box: str
@@ -53,11 +54,10 @@ class CableRecord(Record):
     body_root: bytes = b""
     cek: bytes = b""
     at: int = 0
-    drafter: tuple[str, str] = ("", "")
-    releasers: tuple[tuple[str, str], ...] = ()
-    drafter_key: bytes = b""
-    draft_signature: bytes = b""
-    co_releases: tuple[tuple[bytes, bytes], ...] = ()
+    n: int = 0
+    drafter: bytes = b""
+    releasers: tuple[bytes, ...] = ()
+    signatures: tuple[tuple[str, bytes, bytes], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,62 @@
+"""What this terminal owes its node: sealed envelopes and receipts, stored here first, handed in until confirmed.
+
+The stored bytes are handed in again after a crash, never sealed again; the node knows them by their id.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from protos.errors import Unavailable
+from terminal.failpoint import reach
+from terminal.records import Job, Sealed
+from terminal.session import Session
+
+CABLE, RECEIPT = "cable", "receipt"
+PIECE_BYTES = 64 * 1024
+
+
+def flush(session: Session) -> None:
+    """Hand in everything that waits, oldest first. Raises `Unavailable` when the node cannot take it now."""
+    with session.store.transaction() as transaction:
+        jobs = transaction.jobs()
+    for job in jobs:
+        if job.kind == CABLE:
+            _put_cable(session, job)
+        elif job.kind == RECEIPT:
+            session.desk.put_receipt(job.content, job.wire_kind, job.envelope_id, job.salt)
+        else:
+            continue
+        reach(f"after-put-{job.kind}")
+        with session.store.transaction() as transaction:
+            transaction.end_job(job)
+
+
+def flush_if_possible(session: Session) -> bool:
+    """As `flush`; False if the node cannot be reached now: what waits is durable and goes later."""
+    try:
+        flush(session)
+    except Unavailable:
+        return False
+    return True
+
+
+def waiting(session: Session, envelope_id: bytes) -> bool:
+    """Whether the node has not yet confirmed this envelope."""
+    with session.store.transaction() as transaction:
+        return any(one.kind == CABLE and one.key == envelope_id for one in transaction.jobs())
+
+
+def _put_cable(session: Session, job: Job) -> None:
+    with session.store.transaction() as transaction:
+        sealed = transaction.envelope(job.key)
+    if sealed is None:
+        raise Unavailable("store-damaged", "a sealed envelope is missing from the store", hint="restore the backup")
+    session.desk.put_cable(sealed.head, _pieces(sealed), len(sealed.body), job.salt)
+
+
+def _pieces(sealed: Sealed) -> Iterator[bytes]:
+    view = memoryview(sealed.body)
+    return (bytes(view[at : at + PIECE_BYTES]) for at in range(0, len(view), PIECE_BYTES))
+
+

@@ -1,0 +1,107 @@
+"""The terminal's epoch prekeys: made, entered on the ledger, handed out; a new one every 24 hours."""
+
+from __future__ import annotations
+
+import cbor2
+
+from crypto_msg.prekey import bundle_for, bundle_hash, current_prekey, make_bundle
+from crypto_msg.wire import CODEC, Prekey
+from keys import prekey
+from keys.purpose import Purpose
+from ledger.entry import encode_entry, make_leaf, sign_entry
+from protos.errors import Refused, VerificationFailed
+from terminal.keyring import EpochSeed
+from terminal.records import Aside, Job
+from terminal.session import Session
+from terminal.submit import next_sequence
+from terminal.view import ProvedState
+
+ROTATE_SECONDS = 86_400
+JOB = "prekey"
+
+
+def is_due(session: Session) -> bool:
+    """Whether this terminal has no prekey, one that was never finished, or one older than 24 hours by its clock."""
+    with session.store.transaction() as transaction:
+        if any(one.kind == JOB for one in transaction.jobs()):
+            return True
+    newest = session.keyring.prekeys[-1:]
+    return not newest or abs(session.clock() - newest[0].made_at) >= ROTATE_SECONDS
+
+
+def publish(session: Session) -> None:
+    """Publish a new prekey, or finish the one under way.
+
+    Each step is durable before the next, and every step may be repeated: the seed is in the keystore before the entry
+    is sent, the entry's very bytes are in the store before it is sent, the bundle is handed out when the entry is final.
+    """
+    job = _unfinished(session) or _begin(session)
+    signed_bundle, leaf = cbor2.loads(job.content)
+    try:
+        state = session.submitter.submit(leaf)
+    except Refused as problem:
+        _drop(session, job, problem)
+        raise
+    recorded = session.view.judge(lambda state: current_prekey(state, session.terminal_id), state.size)
+    if recorded is None or recorded.bundle_hash != bundle_hash(signed_bundle):
+        raise VerificationFailed("not-entered", "the ledger names another prekey for this terminal", hint="tell HQ")
+    session.desk.put_bundle(signed_bundle)
+    with session.store.transaction() as transaction:
+        transaction.end_job(job)
+
+
+def _unfinished(session: Session) -> Job | None:
+    with session.store.transaction() as transaction:
+        return next((one for one in transaction.jobs() if one.kind == JOB), None)
+
+
+def _begin(session: Session) -> Job:
+    epoch, sequence = session.view.judge(lambda state: _next(session, state))
+    _notice_gap(session, epoch)
+    made = prekey.Prekey.generate()
+    officer, terminal = session.keyring.officer_signer, session.keyring.terminal_signer
+    bundle = make_bundle(
+        bundle_for(session.network_id, session.terminal_id, epoch, made.public_key), officer, terminal
+    )
+    entry = encode_entry("prekey", sequence, Prekey(session.terminal_id, epoch, bundle_hash(bundle)), CODEC)
+    leaf = make_leaf(entry, [sign_entry(entry, terminal, session.network_id, Purpose.ENTRY)], session.terminal_id)
+    session.save_keyring(
+        session.keyring.with_prekey(EpochSeed(epoch, made.seed, session.clock(), bundle_hash(bundle)))
+    )
+    job = Job(JOB, epoch.to_bytes(8), cbor2.dumps([bundle, leaf]))
+    with session.store.transaction() as transaction:
+        transaction.add_job(job)
+    return job
+
+
+def _next(session: Session, state: ProvedState) -> tuple[int, int]:
+    session.own(state)
+    current = current_prekey(state, session.terminal_id)
+    return (current.epoch if current else 0) + 1, next_sequence(state, session.terminal_id)
+
+
+def _notice_gap(session: Session, epoch: int) -> None:
+    """A ledger ahead of the keystore means a restored backup or a second copy of this terminal: never silently."""
+    known = max((one.epoch for one in session.keyring.prekeys), default=0)
+    if epoch <= known + 1:
+        return
+    with session.store.transaction() as transaction:
+        transaction.add_aside(
+            Aside(
+                key=epoch.to_bytes(8),
+                code="terminal-behind",
+                text=f"the ledger knows prekey {epoch - 1} of this terminal, its keystore only {known}:"
+                " it was restored from a backup, or there is a copy of it",
+                origin=session.config.post,
+                at=session.clock(),
+            )
+        )
+
+
+def _drop(session: Session, job: Job, problem: Refused) -> None:
+    """An entry that the ledger refused for good (its number or epoch is taken) is given up; the next call starts anew."""
+    with session.store.transaction() as transaction:
+        transaction.end_job(job)
+        transaction.add_aside(
+            Aside(job.key, problem.code, problem.text, session.config.post, session.clock(), job.content)
+        )

@@ -1,0 +1,208 @@
+"""The inbox: each item is fetched, checked, stored and answered in one transaction, then the position moves on."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from crypto_msg.cable import Kind
+from crypto_msg.envelope import decode_head, read_outer
+from crypto_msg.opening import OpenedCable, Reader, open_cable
+from crypto_msg.receipt import ReceiptKind
+from crypto_msg.segments import body_length
+from crypto_msg.wire import CODEC, Head, Receipt
+from crypto_msg.wraps import NotForYou
+from keys.signing import DirectVerifier
+from ledger.state import terminal_key
+from node.wire import InboxItem
+from protos.errors import DutabartaError, Unavailable, VerificationFailed
+from terminal.at_size import AtSize
+from terminal.failpoint import reach
+from terminal.own_receipts import add_own_receipt, own_receipt
+from terminal.proofs import take_proof
+from terminal.receipts import take_receipt
+from terminal.records import DRAFTS, IN, OUT, Aside, CableRecord, Sealed
+from terminal.session import Session
+from terminal.store import Transaction
+from terminal.view import ProvedState
+
+POSITION = "inbox-position"
+PAGE = 100
+ENVELOPE, DELIVERED, SEALED_RECEIPT, ITEM_PROOF = 1, 2, 3, 4
+AWAITING, RELEASED, NEW = "awaiting release", "released", "new"
+
+
+@dataclass(slots=True)
+class Received:
+    """What one synchronisation brought."""
+
+    cables: int = 0
+    receipts: int = 0
+    proofs: int = 0
+    refused: int = 0
+
+
+def receive(session: Session) -> Received:
+    """Take everything that waits at the node. Stops with `Unavailable` if the node does; nothing is taken twice."""
+    received = Received()
+    while items := session.desk.inbox(_position(session), PAGE):
+        for item in items:
+            _take(session, item, received)
+    return received
+
+
+def _take(session: Session, item: InboxItem, received: Received) -> None:
+    try:
+        _TAKERS[item.kind](session, item, received)
+    except NotForYou:
+        _move_on(session, item, None)
+    except Unavailable:
+        raise
+    except (DutabartaError, KeyError) as problem:
+        received.refused += 1
+        _move_on(session, item, problem)
+    reach("after-item")
+
+
+def _take_envelope(session: Session, item: InboxItem, received: Received) -> None:
+    head = decode_head(item.content)
+    with session.store.transaction() as transaction:
+        if transaction.has_envelope(head.envelope_id):
+            _set_position(transaction, item)
+            return
+    body = _fetch_body(session, head)
+    size = read_outer(head).size_seen
+    opened, checkpoint_state = session.view.judge(lambda state: (_open(session, head, body, state), state), size)
+    receipt = _delivered(session, opened, checkpoint_state)
+    with session.store.transaction() as transaction:
+        _note_gap(session, transaction, opened)
+        transaction.add_envelope(head.envelope_id, Sealed(item.content, body))
+        transaction.add_cable(_record(session, opened))
+        if opened.outer.kind == Kind.CABLE and _is_addressed(session, opened):
+            add_own_receipt(session, transaction, receipt)
+        _set_position(transaction, item)
+    received.cables += 1
+
+
+def _open(session: Session, head: Head, body: bytes, state: ProvedState) -> OpenedCable:
+    outer = read_outer(head)
+    state.prefetch([terminal_key(outer.terminal_id), terminal_key(session.terminal_id)])
+    view = AtSize(state, outer.size_seen)
+    reader = Reader(
+        session.network_id, session.terminal_id, session.keyring.prekeys_by_hash, view, DirectVerifier()
+    )
+    return open_cable(head, body, reader)
+
+
+def _fetch_body(session: Session, head: Head) -> bytes:
+    """The sealed body, never more than the head announces. Raises `VerificationFailed("body-changed")`."""
+    length = body_length(read_outer(head).padded_length)
+    body = bytearray()
+    for piece in session.desk.body(head.envelope_id):
+        body += piece
+        if len(body) > length:
+            raise VerificationFailed("body-changed", f"the body is longer than {length} bytes", hint="tell HQ")
+    if len(body) < length:
+        raise Unavailable("body-cut", "the node broke off in the middle of a cable", hint="try again")
+    return bytes(body)
+
+
+def _delivered(session: Session, opened: OpenedCable, state: ProvedState) -> Receipt:
+    return own_receipt(
+        session, ReceiptKind.DELIVERED, opened.envelope_id, opened.body_root, opened.inner_hash, state
+    )
+
+
+def _record(session: Session, opened: OpenedCable) -> CableRecord:
+    kind = Kind(opened.outer.kind)
+    own_post = opened.draft.post == session.config.post
+    box = DRAFTS if kind != Kind.CABLE else OUT if own_post and not _is_addressed(session, opened) else IN
+    signers = opened.signers
+    releasers = [*signers.co_releasers, *([signers.releaser] if signers.releaser else [])]
+    return CableRecord(
+        box=box,
+        state=NEW if box == IN else RELEASED if box == OUT else AWAITING,
+        kind=kind,
+        cable_id=opened.draft.cable_id,
+        draft=opened.inner.draft,
+        attachments=opened.attachments,
+        envelope_id=opened.envelope_id,
+        inner=CODEC.encode(opened.inner),
+        post=opened.outer.post,
+        terminal_id=opened.outer.terminal_id,
+        posts=opened.posts,
+        size_seen=opened.outer.size_seen,
+        body_root=opened.body_root,
+        cek=opened.cek if own_post else b"",
+        at=session.clock(),
+        n=opened.n,
+        drafter=signers.drafter.officer_id if signers.drafter else b"",
+        releasers=tuple(one.officer_id for one in releasers),
+        signatures=tuple((str(one.purpose), one.key_id, one.signature) for one in opened.draft_signatures),
+    )
+
+
+def _is_addressed(session: Session, opened: OpenedCable) -> bool:
+    expanded = {one.collective: one.posts for one in opened.inner.expansions}
+    addressees = (*opened.draft.action, *opened.draft.info)
+    return any(session.config.post in expanded.get(one.name, (one.name,)) for one in addressees)
+
+
+def _note_gap(session: Session, transaction: Transaction, opened: OpenedCable) -> None:
+    """n counts the wraps one terminal made for this one: a gap is a cable on its way or lost, a repeat is a clone."""
+    origin = opened.outer.terminal_id
+    last = transaction.counter("received", origin)
+    if opened.n <= last and not transaction.counter("gap", origin):
+        transaction.add_aside(
+            Aside(
+                opened.envelope_id,
+                "wrap-number-repeated",
+                f"wrap {opened.n} from terminal {origin.hex()[:16]} came after {last}: it was restored or copied",
+                opened.outer.post,
+                session.clock(),
+            )
+        )
+    missing = opened.n - last - 1
+    transaction.set_counter("gap", origin, max(0, transaction.counter("gap", origin) + missing))
+    transaction.set_counter("received", origin, max(last, opened.n))
+
+
+def _take_receipt(session: Session, item: InboxItem, received: Received) -> None:
+    take_receipt(session, item.content, item.kind == SEALED_RECEIPT, lambda t: _set_position(t, item))
+    received.receipts += 1
+
+
+def _take_proof(session: Session, item: InboxItem, received: Received) -> None:
+    take_proof(session, item.envelope_id, item.content, lambda t: _set_position(t, item))
+    received.proofs += 1
+
+
+_TAKERS = {
+    ENVELOPE: _take_envelope,
+    DELIVERED: _take_receipt,
+    SEALED_RECEIPT: _take_receipt,
+    ITEM_PROOF: _take_proof,
+}
+
+
+def _move_on(session: Session, item: InboxItem, problem: BaseException | None) -> None:
+    """Pass an item by; what was refused is kept aside with its reason."""
+    with session.store.transaction() as transaction:
+        if problem is not None:
+            code = problem.code if isinstance(problem, DutabartaError) else "unknown-item"
+            transaction.add_aside(
+                Aside(
+                    item.envelope_id or item.position.to_bytes(8), code, str(problem), item.origin, session.clock(), item.content
+                )
+            )
+        _set_position(transaction, item)
+
+
+def _position(session: Session) -> int:
+    with session.store.transaction() as transaction:
+        return transaction.setting(POSITION)
+
+
+def _set_position(transaction: Transaction, item: InboxItem) -> None:
+    transaction.set_setting(POSITION, max(item.position, transaction.setting(POSITION)))
+
+

@@ -1,0 +1,69 @@
+"""How far a cable has come, addressee by addressee: the node's word for the way, signed receipts for the arrival."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from crypto_msg.receipt import ReceiptKind
+from protos.errors import Unavailable
+from terminal.outgoing import waiting
+from terminal.proofs import find_proof
+from terminal.records import CableRecord
+from terminal.session import Session
+
+ORDER = ("here", "queued", "refused", "carried", "delivered", "read", "acknowledged")
+_OF_RECEIPT = {
+    ReceiptKind.DELIVERED: "delivered",
+    ReceiptKind.READ: "read",
+    ReceiptKind.ACKNOWLEDGED: "acknowledged",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """The farthest state at one post and since when (POSIX seconds, by the clock of whoever said it)."""
+
+    post: str
+    state: str
+    at: int
+
+
+@dataclass(frozen=True, slots=True)
+class Tracked:
+    """`anchored` only after this terminal has checked the proof; `entry_index` then says where."""
+
+    progress: tuple[Progress, ...]
+    anchored: bool
+    entry_index: int
+    alarms: tuple[str, ...]
+
+
+def track(session: Session, record: CableRecord) -> Tracked:
+    """The state per addressed post. "here": the node has not taken it yet; its word ends at "carried"."""
+    best = {post: Progress(post, "here" if waiting(session, record.envelope_id) else "queued", record.at)
+            for post in record.posts if post != record.post or len(record.posts) == 1}
+    for hop in session.desk.track(record.envelope_id).hops:
+        if hop.state in ("queued", "carried", "refused"):
+            _raise(best, Progress(hop.post, hop.state, hop.at))
+    with session.store.transaction() as transaction:
+        receipts = transaction.receipts(record.envelope_id)
+        asides = transaction.asides()
+    for one in receipts:
+        _raise(best, Progress(one.post, _OF_RECEIPT[ReceiptKind(one.kind)], one.at))
+    anchor = _anchor(session, record)
+    alarms = tuple(one.text for one in asides if one.code == "receipt-contradicts")
+    return Tracked(tuple(best[post] for post in sorted(best)), anchor is not None, anchor or 0, alarms)
+
+
+def _anchor(session: Session, record: CableRecord) -> int | None:
+    try:
+        item = find_proof(session, record)
+    except Unavailable:
+        return None
+    return None if item is None else item.entry_index
+
+
+def _raise(best: dict[str, Progress], new: Progress) -> None:
+    old = best.get(new.post)
+    if old is not None and ORDER.index(new.state) > ORDER.index(old.state):
+        best[new.post] = new

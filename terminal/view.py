@@ -1,0 +1,197 @@
+"""Verified state: what the ledger says, judged under the terminal's own policy and never older than what it has seen.
+
+The node is not trusted. It can be slow or silent, but it cannot show another root for a size this terminal has
+verified, nor an older state, nor a value that is not under the root.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import TypeVar
+
+from ledger.checkpoint import Checkpoint, parse_checkpoint
+from ledger.map import verify_map_proof
+from ledger.merkle import leaf_hash, verify_consistency, verify_inclusion
+from ledger.note import SignedNote
+from ledger.policy import Policy
+from ledger.state import NETWORK, State
+from ledger.wire import CODEC, MAX_RECORD_BYTES, MAX_STATE_PROOF_BYTES, BlockRecord, StateProof
+from protos.errors import Refused, Unavailable, VerificationFailed
+from terminal.desk import Desk
+from terminal.folder import Folder
+
+T = TypeVar("T")
+
+MOVES = 20
+"""How often the node may show a newer checkpoint while one question is answered."""
+
+_RECORD = b"\x02"
+_HINT = "Stop using this node. Keep the terminal's folder: it holds the evidence. Tell HQ by another way."
+
+
+class Moved(Exception):
+    """The node answered under a newer checkpoint: the question starts again there."""
+
+
+class ProvedState(State):
+    """The state at one verified checkpoint. A value is fetched with its proof when first asked for."""
+
+    __slots__ = ("_fetch", "_values", "checkpoint", "note", "time")
+
+    def __init__(self, checkpoint: Checkpoint, note: bytes, time: int, fetch: Callable[[Iterable[bytes]], None]) -> None:
+        super().__init__()
+        self.checkpoint = checkpoint
+        self.note = note
+        self.time = time
+        self._fetch = fetch
+        self._values: dict[bytes, bytes | None] = {}
+
+    @property
+    def size(self) -> int:
+        """S: the size of the checkpoint."""
+        return self.checkpoint.size
+
+    def get(self, key: bytes) -> bytes | None:
+        """The proved value of `key`, None if its absence is proved."""
+        self.prefetch([key])
+        return self._values[key]
+
+    def prefetch(self, keys: Iterable[bytes]) -> None:
+        """Fetch what is not known yet in one request."""
+        missing = [key for key in dict.fromkeys(keys) if key not in self._values]
+        if missing:
+            self._fetch(missing)
+
+    def learn(self, values: dict[bytes, bytes | None]) -> None:
+        """Take values proved under this checkpoint."""
+        self._values.update(values)
+
+
+class View:
+    """One terminal's sight of the ledger."""
+
+    def __init__(self, desk: Desk, policy: Policy, network_id: bytes, folder: Folder) -> None:
+        self._desk = desk
+        self._policy = policy
+        self._origin_end = f"/{network_id[:16].hex()}"
+        self._folder = folder
+        note = folder.load_seen()
+        self._seen = None if note is None else parse_checkpoint(SignedNote.decode(note).text)
+        self._state: ProvedState | None = None
+        self._asked: dict[bytes, None] = {}
+
+    @property
+    def seen(self) -> Checkpoint | None:
+        """The newest checkpoint this terminal has ever verified."""
+        return self._seen
+
+    def judge(self, question: Callable[[ProvedState], T], at_least: int = 0) -> T:
+        """Answer `question` from values that all stand under one verified checkpoint of at least this size.
+
+        `question` may run several times and changes nothing. Raises `VerificationFailed` when the node lies.
+        """
+        self._asked = {}
+        self._advance(at_least)
+        for _ in range(MOVES):
+            assert self._state is not None
+            try:
+                return question(self._state)
+            except Moved:
+                continue
+        raise Unavailable("unsteady", "the ledger grew faster than it could be read", hint="try again")
+
+    def newest(self, at_least: int = 0) -> ProvedState:
+        """The state at the newest checkpoint; values fetched later may raise `Moved`: use `judge` for those."""
+        return self.judge(lambda state: state, at_least)
+
+    def _advance(self, at_least: int) -> None:
+        proof, checkpoint = self._ask([NETWORK], at_least)
+        if self._state is None or self._state.checkpoint != checkpoint:
+            self._take(proof, checkpoint)
+
+    def _fetch(self, keys: Iterable[bytes]) -> None:
+        """Ask for `keys`. If the ledger has grown, take the newer state with all keys asked so far, and start again."""
+        self._asked.update(dict.fromkeys(keys))
+        assert self._state is not None
+        proof, checkpoint = self._ask(keys, self._state.size)
+        if checkpoint == self._state.checkpoint:
+            self._state.learn(_values(proof, keys))
+            return
+        self._take(*self._ask(list(self._asked), checkpoint.size))
+        raise Moved
+
+    def _take(self, proof: StateProof, checkpoint: Checkpoint) -> None:
+        record = CODEC.decode(BlockRecord, proof.record[1:], limit=MAX_RECORD_BYTES)
+        self._state = ProvedState(checkpoint, proof.checkpoint, record.time, self._fetch)
+        self._state.learn(_values(proof, [one.key for one in proof.values]))
+
+    def _ask(self, keys: Iterable[bytes], at_least: int) -> tuple[StateProof, Checkpoint]:
+        """One answer, verified: checkpoint under the policy, consistent with what was seen, record its last leaf."""
+        floor = max(at_least, self._seen.size if self._seen else 0)
+        proof = CODEC.decode(StateProof, self._desk.state(keys, floor), limit=MAX_STATE_PROOF_BYTES)
+        checkpoint = self._policy.verify(proof.checkpoint).checkpoint
+        self._accept(checkpoint, proof.checkpoint)
+        if checkpoint.size < at_least:
+            raise Unavailable("not-yet", f"the node has not reached size {at_least}", hint="wait a moment")
+        verify_inclusion(leaf_hash(proof.record), checkpoint.size - 1, checkpoint.size, proof.path, checkpoint.root)
+        if not proof.record.startswith(_RECORD):
+            raise VerificationFailed("not-a-block-end", "the checkpoint does not end a block", hint=_HINT)
+        return proof, checkpoint
+
+    def _accept(self, checkpoint: Checkpoint, note: bytes) -> None:
+        """Refuse what goes back or sideways from the newest checkpoint seen; else remember it durably."""
+        if not checkpoint.origin.endswith(self._origin_end):
+            raise VerificationFailed("wrong-network", f"{checkpoint.origin} is another network's log", hint=_HINT)
+        seen = self._seen
+        if seen == checkpoint:
+            return
+        if seen is not None and checkpoint.size < seen.size:
+            raise VerificationFailed(
+                "older-state",
+                f"the node answers as of size {checkpoint.size}; this terminal has seen {seen.size}",
+                hint="the node may be catching up; if it stays so, tell HQ by another way",
+                size=checkpoint.size,
+                seen=seen.size,
+            )
+        if seen is not None:
+            self._check_consistent(seen, checkpoint, note)
+        self._folder.save_seen(note)
+        self._seen = checkpoint
+
+    def _check_consistent(self, seen: Checkpoint, checkpoint: Checkpoint, note: bytes) -> None:
+        try:
+            same = seen.size == checkpoint.size
+            path = () if same else self._desk.consistency(seen.size, checkpoint.size)
+            verify_consistency(seen.size, seen.root, checkpoint.size, checkpoint.root, path)
+        except VerificationFailed as problem:
+            self._folder.keep_evidence(checkpoint.size, note)
+            raise VerificationFailed(
+                "split-view",
+                f"the node shows a log of size {checkpoint.size} that does not continue the one seen at {seen.size}",
+                hint=_HINT,
+                size=checkpoint.size,
+                seen=seen.size,
+            ) from problem
+
+
+def check_fresh(state: ProvedState, now: int, accept_stale: bool) -> None:
+    """Raise `Refused("stale-state")` if the newest block is older than `stale_seconds` and the officer has not agreed."""
+    age = now - state.time
+    if age > state.parameters().stale_seconds and not accept_stale:
+        raise Refused(
+            "stale-state",
+            f"the newest state of the ledger is {age // 3600} hours old",
+            hint="check the node's links; to send all the same, confirm with --accept-stale",
+            hours=age // 3600,
+        )
+
+
+def _values(proof: StateProof, keys: Iterable[bytes]) -> dict[bytes, bytes | None]:
+    root = CODEC.decode(BlockRecord, proof.record[1:], limit=MAX_RECORD_BYTES).state_root
+    proved = {one.key: verify_map_proof(one, root) for one in proof.values}
+    missing = [key for key in keys if key not in proved]
+    if missing:
+        raise VerificationFailed(
+            "answer-incomplete", f"the node left {len(missing)} of the asked values out", hint="ask again", count=len(missing)
+        )
+    return proved
