@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -16,6 +17,8 @@ MAX_POLICY_BYTES = 256 * 1024
 MAX_LOGS = MAX_WITNESSES = MAX_GROUPS = 64
 MAX_PROOF_SIGNATURES = 16
 """What every reader of notes must accept (signed-note): a proof carries no more."""
+
+_CONTROL = re.compile(rb"[\x00-\x08\x0b-\x1f\x7f]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -220,7 +223,7 @@ def _policy_lines(text: str | bytes) -> list[str]:
     if len(data) > MAX_POLICY_BYTES:
         text = f"policy of {len(data)} bytes exceeds {MAX_POLICY_BYTES}"
         raise Malformed("too-large", text, size=len(data), limit=MAX_POLICY_BYTES)
-    if any((one < 0x20 and one not in b"\t\n") or one == 0x7F for one in data):
+    if _CONTROL.search(data):
         raise Malformed("bad-policy", "a policy has no control characters but tab and newline")
     lines = data.decode(errors="surrogateescape").split("\n")
     if lines.pop():

@@ -3,7 +3,6 @@ from __future__ import annotations
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from support.witnesses import Witnesses, seed
 
 from keys.public import SUITE_MLDSA44
 from keys.signing import SoftwareSigner
@@ -11,6 +10,7 @@ from ledger.checkpoint import Checkpoint, LogKey, origin_of, parse_checkpoint, s
 from ledger.merkle import MAX_SIZE, empty_root
 from ledger.note import encode_base64
 from protos.errors import Malformed, Refused, VerificationFailed
+from support.witnesses import Witnesses, seed
 
 ROOT = encode_base64(seed("root"))
 NETWORK = Witnesses()

@@ -3,7 +3,6 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from support.witnesses import COSIGNED_AT, Witnesses, seed
 
 from keys.public import SUITE_ED25519
 from keys.signing import SoftwareSigner
@@ -18,6 +17,7 @@ from ledger.cosignature import (
 )
 from ledger.note import NoteSignature
 from protos.errors import Malformed, Refused, VerificationFailed
+from support.witnesses import COSIGNED_AT, Witnesses, seed
 
 NETWORK = Witnesses()
 CHECKPOINT = Checkpoint(NETWORK.origin, 7, seed("root"))

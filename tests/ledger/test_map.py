@@ -6,7 +6,6 @@ from hashlib import sha256
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from support.witnesses import bit_flips
 
 from ledger.map import (
     EMPTY,
@@ -18,6 +17,7 @@ from ledger.map import (
     verify_map_proof,
 )
 from protos.errors import Malformed, VerificationFailed
+from support.witnesses import bit_flips
 
 keys = st.binary(min_size=1, max_size=3)
 pairs = st.dictionaries(keys, st.binary(min_size=1, max_size=5), max_size=40)

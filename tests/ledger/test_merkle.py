@@ -3,7 +3,6 @@ from __future__ import annotations
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from support.witnesses import bit_flips
 
 from ledger.merkle import (
     Frontier,
@@ -16,6 +15,7 @@ from ledger.merkle import (
     verify_inclusion,
 )
 from protos.errors import Malformed, Refused, VerificationFailed
+from support.witnesses import bit_flips
 
 # The eight leaves of the Certificate Transparency reference implementation (RFC 6962), and the root at each size.
 LEAVES = [
@@ -131,7 +131,9 @@ def test_every_flipped_bit_of_a_consistency_proof_is_refused(old: int, new: int)
             verify_consistency(old, parts[0], new, parts[1], parts[2:])
 
 
-@pytest.mark.parametrize("change", [lambda path: path[:-1], lambda path: (*path, path[0]), lambda path: (path[0][:31],)])
+@pytest.mark.parametrize(
+    "change", [lambda path: path[:-1], lambda path: (*path, path[0]), lambda path: (path[0][:31],)]
+)
 def test_a_path_of_another_length_is_refused(change) -> None:  # type: ignore[no-untyped-def]
     tree = Tree(hashes(7))
     with pytest.raises(VerificationFailed):

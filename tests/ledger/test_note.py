@@ -29,9 +29,7 @@ LINE = "— name AAAAAAE=\n"
 
 names = st.text(st.characters(exclude_categories=["C", "Z"], exclude_characters="+"), min_size=1, max_size=20)
 texts = st.text(st.characters(exclude_categories=["C"], include_characters="\n"), max_size=60).map("x{}\n".format)
-signatures = st.builds(
-    NoteSignature, names, st.binary(min_size=4, max_size=4), st.binary(min_size=1, max_size=80)
-)
+signatures = st.builds(NoteSignature, names, st.binary(min_size=4, max_size=4), st.binary(min_size=1, max_size=80))
 
 
 def test_the_example_of_the_specification_verifies() -> None:

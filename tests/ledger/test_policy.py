@@ -5,7 +5,6 @@ from itertools import combinations
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from support.witnesses import COSIGNED_AT, Witnesses, bit_flips, seed
 
 from ledger.checkpoint import Checkpoint, make_note
 from ledger.merkle import Tree, leaf_hash
@@ -13,6 +12,7 @@ from ledger.note import MLDSA44_COSIGNATURE, NoteSignature, SignedNote, Verifier
 from ledger.policy import MAX_POLICY_BYTES, MAX_WITNESSES, Policy, build_policy, parse_policy
 from ledger.quorum import NO_QUORUM, Group, Quorum
 from protos.errors import DutabartaError, Malformed, Refused, VerificationFailed
+from support.witnesses import COSIGNED_AT, Witnesses, bit_flips, seed
 
 NETWORK = Witnesses(("DHA", "DEL", "LON", "WAS"), ("ROM", "TYO", "PAR", "BON"))
 VALIDATORS, MISSIONS = NETWORK.validators, tuple(sorted(NETWORK.missions))
