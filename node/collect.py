@@ -1,0 +1,98 @@
+"""The collecting side of HQ and the validators: cosignature lines become policy checkpoints."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from ledger.checkpoint import Checkpoint, parse_checkpoint
+from ledger.note import NoteSignature, SignedNote
+from ledger.policy import Policy
+from node.actions import Action, DropPeer, PolicyNote
+from node.chain import Chain, signer_of
+from node.policy import policy_in_force
+from node.splitview import SplitViews
+from protos.errors import DutabartaError
+
+MAX_OPEN = 64
+MAX_LINE_BYTES = 8192
+
+
+@dataclass(slots=True)
+class Gathering:
+    """A checkpoint on its way to its quorum; lines by post code."""
+
+    checkpoint: Checkpoint
+    policy: Policy
+    log_line: NoteSignature | None = None
+    lines: dict[str, NoteSignature] = field(default_factory=dict)
+
+
+class Collector:
+    """Keeps the lines of at most MAX_OPEN checkpoints above the newest that has its quorum."""
+
+    def __init__(self, chain: Chain, views: SplitViews, policy_size: int = 0) -> None:
+        self._chain = chain
+        self._views = views
+        self._policy_size = policy_size
+        self._open: dict[int, Gathering] = {}
+
+    @property
+    def policy_size(self) -> int:
+        """The size of the newest checkpoint that has its quorum."""
+        return self._policy_size
+
+    def own_note(self, note: bytes) -> list[Action]:
+        """This node's own signed checkpoint: its cosignature, and a validator's log line."""
+        signed = SignedNote.decode(note)
+        checkpoint = parse_checkpoint(signed.text)
+        gathering = self._gathering(checkpoint)
+        if gathering is None:
+            return []
+        for line in signed.signatures:
+            if line.name == checkpoint.origin:
+                gathering.log_line = line
+            else:
+                gathering.lines[line.name.rpartition("/")[2]] = line
+        return self._close(gathering)
+
+    def line_received(self, post: str, size: int, root: bytes, line: bytes) -> list[Action]:
+        """A post's cosignature of its checkpoint (size, root). Sizes that are settled or unknown here are ignored."""
+        checkpoint = Checkpoint(self._chain.machine.origin, size, root)
+        if len(line) > MAX_LINE_BYTES:
+            return [DropPeer(post, "too-large")]
+        try:
+            signature = NoteSignature.decode(line.decode(errors="replace"))
+            if signer_of(self._chain.machine.state, checkpoint, signature) != post:
+                return [DropPeer(post, "wrong-key")]
+        except DutabartaError as problem:
+            return [DropPeer(post, problem.code)]
+        if not 0 < size <= self._chain.size:
+            return []
+        if root != self._chain.machine.tree.root(size):
+            note = SignedNote(checkpoint.text, (signature,))
+            return self._views.contradicted(checkpoint, note, self._chain.machine.state)[1]
+        gathering = self._gathering(checkpoint)
+        if gathering is None:
+            return []
+        gathering.lines[post] = signature
+        return self._close(gathering)
+
+    def _gathering(self, checkpoint: Checkpoint) -> Gathering | None:
+        size = checkpoint.size
+        if size <= self._policy_size or not self._chain.is_block_end(size):
+            return None
+        if size not in self._open:
+            self._open[size] = Gathering(checkpoint, policy_in_force(self._chain.state_at(size), checkpoint.origin))
+            if len(self._open) > MAX_OPEN:
+                del self._open[min(self._open)]
+        return self._open.get(size)
+
+    def _close(self, gathering: Gathering) -> list[Action]:
+        """The policy note, once log line and quorum are there."""
+        if gathering.log_line is None or not gathering.policy.quorum.is_met(gathering.lines):
+            return []
+        note = SignedNote(gathering.checkpoint.text, (gathering.log_line, *gathering.lines.values()))
+        minimal = gathering.policy.minimal(note).encode()
+        self._policy_size = gathering.checkpoint.size
+        self._open = {size: one for size, one in self._open.items() if size > self._policy_size}
+        return [PolicyNote(self._policy_size, minimal)]
