@@ -69,10 +69,11 @@ def _dual() -> Iterator[Row]:
 def _prekey() -> Iterator[Row]:
     prekey = Prekey.generate()
     suite = hpke.Suite(hpke.KEM.MLKEM768_X25519, hpke.KDF.HKDF_SHA256, hpke.AEAD.AES_256_GCM)
-    mlkem = MLKEM768PublicKey.from_public_bytes(prekey.public_key[:1184])
-    x25519 = X25519PublicKey.from_public_bytes(prekey.public_key[1184:])
-    public = hpke.MLKEM768X25519PublicKey(mlkem, x25519)
-    found = compare(
-        lambda: seal(prekey.public_key, b"k" * 40, NETWORK), lambda: suite.encrypt(b"k" * 40, public, info=NETWORK)
-    )
-    yield time_row("seal 40 bytes to a prekey", "HPKE of OpenSSL, key parsed before", found)
+
+    def bare() -> bytes:
+        mlkem = MLKEM768PublicKey.from_public_bytes(prekey.public_key[:1184])
+        x25519 = X25519PublicKey.from_public_bytes(prekey.public_key[1184:])
+        return suite.encrypt(b"k" * 40, hpke.MLKEM768X25519PublicKey(mlkem, x25519), info=NETWORK)
+
+    found = compare(lambda: seal(prekey.public_key, b"k" * 40, NETWORK), bare)
+    yield time_row("seal 40 bytes to a prekey", "HPKE of OpenSSL, from key bytes", found)
