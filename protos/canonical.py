@@ -24,10 +24,10 @@ def encode(message: Message) -> bytes:
 def decode(kind: type[M], data: bytes, *, limit: int) -> M:
     """Decode canonical bytes of at most `limit` bytes. Raises `Malformed` for any other bytes."""
     if len(data) > limit:
-        raise Malformed("too-large", f"{kind.__name__} of {len(data)} bytes exceeds {limit}", size=len(data), limit=limit)
-    message = kind()
+        text = f"{kind.__name__} of {len(data)} bytes exceeds {limit}"
+        raise Malformed("too-large", text, size=len(data), limit=limit)
     try:
-        message.ParseFromString(data)
+        message = kind.FromString(data)
         message.DiscardUnknownFields()
         again = encode(message)
     except (DecodeError, ValueError, RecursionError) as problem:
