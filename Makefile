@@ -30,7 +30,7 @@ test: check
 
 check: $(DEV)
 	@echo "== ruff: format and lint"
-	@$(BIN)/ruff format --check --quiet . || { echo "run: make format"; exit 1; }
+	@$(BIN)/ruff format --check --quiet . > $(VENV)/format.log 2>&1 || { grep -e '-->' $(VENV)/format.log; echo "run: make format"; exit 1; }
 	@$(BIN)/ruff check --quiet .
 	@echo "== mypy --strict"
 	@$(BIN)/mypy --no-error-summary

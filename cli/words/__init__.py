@@ -1,7 +1,7 @@
 """The string tables: every word a person reads, by key, in English and Bengali.
 
-`en.toml` is complete for the screens; `bn.toml` has the same keys and, under [errors.<code>], the sentence and
-hint of every named error (in English these stand where the error is raised).
+`en.toml` and `bn.toml` have the same keys. `bn_errors.toml` has the sentence and hint of every named error by its
+code, and is read only when there is an error; in English these stand where the error is raised.
 """
 
 from __future__ import annotations
@@ -52,23 +52,22 @@ def has(key: str) -> bool:
 
 def error_words(error: DutabartaError) -> tuple[str, str]:
     """The sentence and the hint for `error`; what its raise says where the table has no fitting translation."""
-    return (
-        _translated(f"errors.{error.code}.text", error.params, error.text),
-        _translated(f"errors.{error.code}.hint", error.params, error.hint),
-    )
+    if _language == "en":
+        return error.text, error.hint
+    return _translated(error, "text", error.text), _translated(error, "hint", error.hint)
 
 
-def _translated(key: str, params: Mapping[str, object], otherwise: str) -> str:
+def _translated(error: DutabartaError, part: str, otherwise: str) -> str:
     try:
-        return table(_language)[key].format_map(params)
+        return table(f"{_language}_errors")[f"{error.code}.{part}"].format_map(error.params)
     except KeyError:
         return otherwise
 
 
 @cache
-def table(language: str) -> dict[str, str]:
-    """One language's texts, keys joined by dots."""
-    text = (Path(__file__).parent / f"{language}.toml").read_text("utf-8")
+def table(name: str) -> dict[str, str]:
+    """The texts of one file, keys joined by dots."""
+    text = (Path(__file__).parent / f"{name}.toml").read_text("utf-8")
     return dict(_flatten(tomllib.loads(text), ""))
 
 
