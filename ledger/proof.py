@@ -9,17 +9,18 @@ from typing import Any, Self
 
 import cbor2
 
+from ledger.bodies import Batch
 from ledger.checkpoint import Checkpoint, parse_decimal
+from ledger.entry import decode_entry_leaf
 from ledger.merkle import HASH_BYTES, MAX_SIZE, Path, Tree, leaf_hash, verify_inclusion
 from ledger.names import is_code
 from ledger.note import MAX_NOTE_BYTES, decode_base64, encode_base64
 from ledger.policy import Policy, VerifiedCheckpoint
-from protos import canonical, ledger_pb2
+from ledger.wire import CODEC, MAX_LEAF_BYTES
 from protos.errors import Malformed, VerificationFailed
 
 HEADER = "c2sp.org/tlog-proof@v1"
 MAX_PATH = 63
-MAX_ENTRY_BYTES = 32 * 1024
 MAX_EXTRA_BYTES = 40 * 1024
 MAX_PROOF_BYTES = MAX_NOTE_BYTES + 64 * 1024
 
@@ -28,7 +29,6 @@ BATCH_OF = {"cable": "confidential", "receipt": "confidential", "archive": "conf
 
 _ITEM_TYPES = {"entry": bytes, "index": int, "count": int, "path": list, "kind": str, "salt": bytes}
 _ITEM = b"dutabarta/v1/item\x00"
-_ENTRY_LEAF = b"\x01"
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,14 +163,11 @@ def verify_item(proof: TlogProof, item_hash: bytes, network_id: bytes, policy: P
     return VerifiedItem(batch.post, item.kind, verified.checkpoint, proof.index, verified.times)
 
 
-def _decode_batch(leaf: bytes) -> ledger_pb2.Batch:
-    if leaf[:1] != _ENTRY_LEAF:
-        raise _malformed("the leaf is no signed entry")
-    signed = canonical.decode(ledger_pb2.SignedEntry, leaf[1:], limit=MAX_ENTRY_BYTES)
-    entry = canonical.decode(ledger_pb2.Entry, signed.entry, limit=MAX_ENTRY_BYTES)
+def _decode_batch(leaf: bytes) -> Batch:
+    entry = decode_entry_leaf(leaf).entry
     if entry.kind != "batch":
         raise VerificationFailed("wrong-batch", f"the entry is of kind {entry.kind}, not a batch", kind=entry.kind)
-    return canonical.decode(ledger_pb2.Batch, entry.payload, limit=MAX_ENTRY_BYTES)
+    return CODEC.decode(Batch, entry.payload, limit=MAX_LEAF_BYTES)
 
 
 def _cbor_map(data: bytes) -> dict[str, Any]:
