@@ -32,11 +32,12 @@ def is_due(session: Session) -> bool:
 def publish(session: Session) -> None:
     """Publish a new prekey, or finish the one under way.
 
-    Each step is durable before the next, and every step may be repeated: the seed is in the keystore before the entry
-    is sent, the entry's very bytes are in the store before it is sent, the bundle is handed out when the entry is final.
+    Each step is durable before the next and may be repeated: the seed is in the keystore and the entry's very bytes are
+    in the store before anything is sent; the node holds the bundle before the ledger names it.
     """
     job = _unfinished(session) or _begin(session)
     signed_bundle, leaf = cbor2.loads(job.content)
+    session.desk.put_bundle(signed_bundle)
     try:
         state = session.submitter.submit(leaf)
     except Refused as problem:
@@ -45,7 +46,6 @@ def publish(session: Session) -> None:
     recorded = session.view.judge(lambda state: current_prekey(state, session.terminal_id), state.size)
     if recorded is None or recorded.bundle_hash != bundle_hash(signed_bundle):
         raise VerificationFailed("not-entered", "the ledger names another prekey for this terminal", hint="tell HQ")
-    session.desk.put_bundle(signed_bundle)
     with session.store.transaction() as transaction:
         transaction.end_job(job)
 

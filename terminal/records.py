@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Any, Self
 
 import cbor2
@@ -58,6 +58,10 @@ class CableRecord(Record):
     drafter: bytes = b""
     releasers: tuple[bytes, ...] = ()
     signatures: tuple[tuple[str, bytes, bytes], ...] = ()
+
+    def with_state(self, state: str) -> CableRecord:
+        """The same cable, gone on to `state`."""
+        return replace(self, state=state)
 
 
 @dataclass(frozen=True, slots=True)

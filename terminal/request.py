@@ -98,4 +98,6 @@ def _entry(one: dict[str, Any]) -> Pending:
 
 
 def _opening(one: dict[str, str] | None) -> NameOpening | None:
-    return one and NameOpening(bytes.fromhex(one["officer_id"]), bytes.fromhex(one["salt"]), str(one["name"]))
+    if one is None:
+        return None
+    return NameOpening(bytes.fromhex(one["officer_id"]), bytes.fromhex(one["salt"]), str(one["name"]))

@@ -6,16 +6,15 @@ verified, nor an older state, nor a value that is not under the root.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import TypeVar
 
 from ledger.checkpoint import Checkpoint, parse_checkpoint
-from ledger.map import verify_map_proof
-from ledger.merkle import leaf_hash, verify_consistency, verify_inclusion
+from ledger.merkle import verify_consistency
 from ledger.note import SignedNote
 from ledger.policy import Policy
 from ledger.state import NETWORK, State
-from ledger.wire import CODEC, MAX_RECORD_BYTES, MAX_STATE_PROOF_BYTES, BlockRecord, StateProof
+from ledger.state_proof import ProvenState, decode_state_proof, verify_state_proof
 from protos.errors import Refused, Unavailable, VerificationFailed
 from terminal.desk import Desk
 from terminal.folder import Folder
@@ -24,8 +23,9 @@ T = TypeVar("T")
 
 MOVES = 20
 """How often the node may show a newer checkpoint while one question is answered."""
+MAX_KEYS = 500
+"""Keys in one request; the node takes 512."""
 
-_RECORD = b"\x02"
 _HINT = "Stop using this node. Keep the terminal's folder: it holds the evidence. Tell HQ by another way."
 
 
@@ -36,12 +36,11 @@ class Moved(Exception):
 class ProvedState(State):
     """The state at one verified checkpoint. A value is fetched with its proof when first asked for."""
 
-    __slots__ = ("_fetch", "_values", "checkpoint", "note", "time")
+    __slots__ = ("_fetch", "_values", "checkpoint", "time")
 
-    def __init__(self, checkpoint: Checkpoint, note: bytes, time: int, fetch: Callable[[Iterable[bytes]], None]) -> None:
+    def __init__(self, checkpoint: Checkpoint, time: int, fetch: Callable[[Iterable[bytes]], None]) -> None:
         super().__init__()
         self.checkpoint = checkpoint
-        self.note = note
         self.time = time
         self._fetch = fetch
         self._values: dict[bytes, bytes | None] = {}
@@ -104,39 +103,37 @@ class View:
         """The state at the newest checkpoint; values fetched later may raise `Moved`: use `judge` for those."""
         return self.judge(lambda state: state, at_least)
 
-    def _advance(self, at_least: int) -> None:
-        proof, checkpoint = self._ask([NETWORK], at_least)
-        if self._state is None or self._state.checkpoint != checkpoint:
-            self._take(proof, checkpoint)
-
     def _fetch(self, keys: Iterable[bytes]) -> None:
         """Ask for `keys`. If the ledger has grown, take the newer state with all keys asked so far, and start again."""
-        self._asked.update(dict.fromkeys(keys))
+        wanted = list(keys)
+        self._asked.update(dict.fromkeys(wanted))
+        for start in range(0, len(wanted), MAX_KEYS):
+            self._fetch_some(wanted[start : start + MAX_KEYS])
+
+    def _fetch_some(self, keys: list[bytes]) -> None:
         assert self._state is not None
-        proof, checkpoint = self._ask(keys, self._state.size)
-        if checkpoint == self._state.checkpoint:
-            self._state.learn(_values(proof, keys))
+        proven = self._ask(keys, self._state.size)
+        if proven.checkpoint == self._state.checkpoint:
+            self._state.learn({key: proven.get(key) for key in keys})
             return
-        self._take(*self._ask(list(self._asked), checkpoint.size))
+        self._advance(proven.checkpoint.size, list(self._asked)[:MAX_KEYS])
         raise Moved
 
-    def _take(self, proof: StateProof, checkpoint: Checkpoint) -> None:
-        record = CODEC.decode(BlockRecord, proof.record[1:], limit=MAX_RECORD_BYTES)
-        self._state = ProvedState(checkpoint, proof.checkpoint, record.time, self._fetch)
-        self._state.learn(_values(proof, [one.key for one in proof.values]))
+    def _advance(self, at_least: int, keys: Sequence[bytes] = (NETWORK,)) -> None:
+        proven = self._ask(keys, at_least)
+        if self._state is None or self._state.checkpoint != proven.checkpoint:
+            self._state = ProvedState(proven.checkpoint, proven.record.time, self._fetch)
+        self._state.learn({key: proven.get(key) for key in keys})
 
-    def _ask(self, keys: Iterable[bytes], at_least: int) -> tuple[StateProof, Checkpoint]:
-        """One answer, verified: checkpoint under the policy, consistent with what was seen, record its last leaf."""
+    def _ask(self, keys: Iterable[bytes], at_least: int) -> ProvenState:
+        """One answer, proved under the policy and consistent with what was seen."""
         floor = max(at_least, self._seen.size if self._seen else 0)
-        proof = CODEC.decode(StateProof, self._desk.state(keys, floor), limit=MAX_STATE_PROOF_BYTES)
-        checkpoint = self._policy.verify(proof.checkpoint).checkpoint
-        self._accept(checkpoint, proof.checkpoint)
-        if checkpoint.size < at_least:
+        proof = decode_state_proof(self._desk.state(keys, floor))
+        proven = verify_state_proof(proof, self._policy)
+        self._accept(proven.checkpoint, proof.checkpoint)
+        if proven.checkpoint.size < at_least:
             raise Unavailable("not-yet", f"the node has not reached size {at_least}", hint="wait a moment")
-        verify_inclusion(leaf_hash(proof.record), checkpoint.size - 1, checkpoint.size, proof.path, checkpoint.root)
-        if not proof.record.startswith(_RECORD):
-            raise VerificationFailed("not-a-block-end", "the checkpoint does not end a block", hint=_HINT)
-        return proof, checkpoint
+        return proven
 
     def _accept(self, checkpoint: Checkpoint, note: bytes) -> None:
         """Refuse what goes back or sideways from the newest checkpoint seen; else remember it durably."""
@@ -175,7 +172,7 @@ class View:
 
 
 def check_fresh(state: ProvedState, now: int, accept_stale: bool) -> None:
-    """Raise `Refused("stale-state")` if the newest block is older than `stale_seconds` and the officer has not agreed."""
+    """Raise `Refused("stale-state")` if the newest block is older than `stale_seconds`, unless the officer agrees."""
     age = now - state.time
     if age > state.parameters().stale_seconds and not accept_stale:
         raise Refused(
@@ -185,13 +182,3 @@ def check_fresh(state: ProvedState, now: int, accept_stale: bool) -> None:
             hours=age // 3600,
         )
 
-
-def _values(proof: StateProof, keys: Iterable[bytes]) -> dict[bytes, bytes | None]:
-    root = CODEC.decode(BlockRecord, proof.record[1:], limit=MAX_RECORD_BYTES).state_root
-    proved = {one.key: verify_map_proof(one, root) for one in proof.values}
-    missing = [key for key in keys if key not in proved]
-    if missing:
-        raise VerificationFailed(
-            "answer-incomplete", f"the node left {len(missing)} of the asked values out", hint="ask again", count=len(missing)
-        )
-    return proved

@@ -1,0 +1,207 @@
+"""One officer's terminal: the object that the command line and the screen work with."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from crypto_msg.receipt import ReceiptKind
+from crypto_msg.signatures import DraftSignature
+from crypto_msg.wire import decode_draft
+from keys.purpose import Purpose
+from ledger.policy import parse_policy
+from node.client import NodeClient
+from protos.errors import Refused, Unavailable
+from terminal import outgoing, prekeys, sending
+from terminal.compose import Composed, Composition, compose
+from terminal.desk import Desk
+from terminal.folder import Folder
+from terminal.names import names_of
+from terminal.proofs import Proved, prove
+from terminal.receipts import answer
+from terminal.receive import Received, receive
+from terminal.records import DRAFTS, IN, OUT, Aside, CableRecord
+from terminal.sending import AWAITING, RELEASED
+from terminal.session import Session
+from terminal.store import Store
+from terminal.submit import Submitter
+from terminal.track import Tracked, track
+from terminal.view import View
+
+NEW, READ, ACKNOWLEDGED = "new", "read", "acknowledged"
+
+
+class Terminal:
+    """Everything an officer does. Made by `open_terminal`; not for several threads."""
+
+    def __init__(self, session: Session) -> None:
+        self.session = session
+
+    # --- the node ------------------------------------------------------------------------------------------
+
+    def sync(self) -> Received:
+        """Hand in what waits, publish a prekey if one is due, take the inbox, hand in the receipts."""
+        if prekeys.is_due(self.session):
+            prekeys.publish(self.session)
+        outgoing.flush(self.session)
+        received = receive(self.session)
+        outgoing.flush(self.session)
+        return received
+
+    def publish_prekey(self) -> None:
+        """Publish a new prekey now, or finish the one under way."""
+        prekeys.publish(self.session)
+
+    # --- sending -------------------------------------------------------------------------------------------
+
+    def send(self, composition: Composition, accept_stale: bool = False) -> CableRecord:
+        """Release at once if this officer may alone; else a sealed draft to the post's releasers.
+
+        The record's `state` says which. Either is durable here when this returns; it goes to the node now if it can.
+        """
+        composed = compose(composition, self.session.config.post)
+        self._ready()
+        if sending.may_release_alone(self.session, composed.draft):
+            record = sending.release(self.session, composed, accept_stale=accept_stale)
+        else:
+            record = sending.draft(self.session, composed, accept_stale)
+        outgoing.flush_if_possible(self.session)
+        return record
+
+    def draft(self, composition: Composition, accept_stale: bool = False) -> CableRecord:
+        """A sealed draft to the post's releasers, whoever writes it."""
+        composed = compose(composition, self.session.config.post)
+        self._ready()
+        record = sending.draft(self.session, composed, accept_stale)
+        outgoing.flush_if_possible(self.session)
+        return record
+
+    def release(self, any_id: bytes, accept_stale: bool = False) -> CableRecord:
+        """Release a draft that awaits it. Raises as `sending.release`, "not-a-draft", "already-released"."""
+        self._ready()
+        number, waiting = self._draft(any_id)
+        composed = Composed(decode_draft(waiting.draft), waiting.attachments)
+        record = sending.release(self.session, composed, self._signatures(waiting), accept_stale)
+        with self.session.store.transaction() as transaction:
+            transaction.change_cable(number, waiting.with_state(RELEASED))
+        outgoing.flush_if_possible(self.session)
+        return record
+
+    # --- reading -------------------------------------------------------------------------------------------
+
+    def cables(self, box: str | None = None) -> list[CableRecord]:
+        """What the store holds, oldest first; `box` in, out or drafts."""
+        with self.session.store.transaction() as transaction:
+            return [record for _, record in transaction.cables(box)]
+
+    def find(self, any_id: bytes) -> CableRecord:
+        """The cable with this cable id or envelope id; a released one before its draft.
+
+        Raises `Refused("unknown-cable")`, or "ambiguous-id" naming the envelope ids.
+        """
+        return self._find(any_id)[1]
+
+    def read(self, any_id: bytes) -> CableRecord:
+        """The cable; its originator is told READ the first time."""
+        return self._answer(any_id, ReceiptKind.READ, READ)
+
+    def acknowledge(self, any_id: bytes) -> CableRecord:
+        """The cable; its originator is told ACKNOWLEDGED, once."""
+        return self._answer(any_id, ReceiptKind.ACKNOWLEDGED, ACKNOWLEDGED)
+
+    def track(self, any_id: bytes) -> Tracked:
+        """How far a cable has come."""
+        return track(self.session, self.find(any_id))
+
+    def proof(self, any_id: bytes) -> Proved:
+        """A cable's checked anchor proof and its sealed envelope."""
+        return prove(self.session, self.find(any_id))
+
+    def names(self, officer_ids: Sequence[bytes]) -> dict[bytes, str]:
+        """Officers' names, checked."""
+        return names_of(self.session, officer_ids)
+
+    def alarms(self) -> list[Aside]:
+        """What was kept aside, with its reasons, oldest first."""
+        with self.session.store.transaction() as transaction:
+            return transaction.asides()
+
+    # --- inside --------------------------------------------------------------------------------------------
+
+    def _ready(self) -> None:
+        if prekeys.is_due(self.session):
+            prekeys.publish(self.session)
+
+    def _find(self, any_id: bytes) -> tuple[int, CableRecord]:
+        with self.session.store.transaction() as transaction:
+            found = transaction.find_cables(any_id)
+        found = [one for one in found if one[1].box != DRAFTS] or found
+        if not found:
+            raise Refused(
+                "unknown-cable", "this terminal holds no cable with that id", hint="see `dutabarta cable list`"
+            )
+        if len(found) > 1:
+            ids = ", ".join(record.envelope_id.hex() for _, record in found)
+            raise Refused("ambiguous-id", f"several cables have that id: {ids}", hint="give the envelope id", ids=ids)
+        return found[0]
+
+    def _draft(self, any_id: bytes) -> tuple[int, CableRecord]:
+        number, record = self._find(any_id)
+        if record.box == OUT or record.state == RELEASED:
+            raise Refused("already-released", "this cable has been released", hint="see `dutabarta cable track`")
+        if record.box != DRAFTS or record.state != AWAITING or record.kind != 2:
+            raise Refused("not-a-draft", "this is no draft that awaits release", hint="see `cable list --box drafts`")
+        return number, record
+
+    def _signatures(self, waiting: CableRecord) -> list[DraftSignature]:
+        """The drafter's signature, and what came back from headquarters for this draft."""
+        with self.session.store.transaction() as transaction:
+            found = transaction.find_cables(waiting.cable_id)
+        same = [record for _, record in found if record.box == DRAFTS and record.draft == waiting.draft]
+        signatures = {one: None for record in same for one in record.signatures}
+        return [DraftSignature(Purpose(purpose), key_id, signature) for purpose, key_id, signature in signatures]
+
+    def _answer(self, any_id: bytes, kind: ReceiptKind, state: str) -> CableRecord:
+        number, record = self._find(any_id)
+        if record.box != IN:
+            if kind == ReceiptKind.ACKNOWLEDGED:
+                raise Refused("not-received", "only a cable in the in-tray is acknowledged", hint="see `cable list`")
+            return record
+        done = {NEW: 0, READ: 1, ACKNOWLEDGED: 2}
+        if done[record.state] >= done[state]:
+            return record
+        try:
+            answer(self.session, record, kind)
+        except Unavailable:
+            if kind == ReceiptKind.READ:  # what is here is read without the node; it is told READ the next time
+                return record
+            raise
+        record = record.with_state(state)
+        with self.session.store.transaction() as transaction:
+            transaction.change_cable(number, record)
+        outgoing.flush_if_possible(self.session)
+        return record
+
+
+@contextmanager
+def open_terminal(path: Path, passphrase: bytes, desk: Desk | None = None) -> Iterator[Terminal]:
+    """Open a terminal's folder for this process alone. `desk`: another node than the configured one (tests).
+
+    Raises "no-terminal", "wrong-passphrase", "terminal-busy", "disk-failed".
+    """
+    folder = Folder.existing(path)
+    with folder.locked():
+        config = folder.load_config()
+        keyring = folder.load_keyring(passphrase)
+        node = desk or NodeClient(config.node, folder.load_node_certificate(), keyring.tls)
+        store = Store(folder.store_path, keyring.store_key)
+        try:
+            network_id = bytes.fromhex(config.network_id)
+            view = View(node, parse_policy(folder.load_policy()), network_id, folder)
+            submitter = Submitter(node, view)
+            yield Terminal(Session(folder, config, keyring, passphrase, store, view, node, submitter))
+        finally:
+            store.close()
+            node.close()
+
