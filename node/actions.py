@@ -125,6 +125,16 @@ class OwnNote:
 
 
 @dataclass(frozen=True, slots=True)
+class SaveCosignature:
+    """Keep another post's line, before that post gets an answer, until a policy note of this size or larger."""
+
+    post: str
+    size: int
+    root: bytes
+    line: bytes
+
+
+@dataclass(frozen=True, slots=True)
 class AskOwnNewest:
     """Ask this post for the newest cosignature and sequence that it has from us, then call `own_newest`."""
 
@@ -283,7 +293,8 @@ class CatchUp:
 
 Action = (
     Alarm | KeepEvidence | StopSigning | Append | FetchBlocks | DropPeer | Truncate | Final | PolicyNote
-    | SaveSignState | SendCosignature | OwnNote | AskOwnNewest | SaveBatch | SubmitEntry | BatchSettled | SaveProofs
+    | SaveSignState | SendCosignature | OwnNote | SaveCosignature | AskOwnNewest
+    | SaveBatch | SubmitEntry | BatchSettled | SaveProofs
     | SendOffer | SendPart | SendAnswer | OpenIntake | StorePart | CheckBody | StoreItem | DropIntake
     | Handed | ItemRefused | ItemExpired | CatchUp
 )

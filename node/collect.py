@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from ledger.checkpoint import Checkpoint, parse_checkpoint
 from ledger.note import NoteSignature, SignedNote
 from ledger.policy import Policy
-from node.actions import Action, DropPeer, PolicyNote
+from node.actions import Action, DropPeer, PolicyNote, SaveCosignature
 from node.chain import Chain, signer_of
 from node.policy import policy_in_force
 from node.splitview import SplitViews
@@ -28,7 +28,11 @@ class Gathering:
 
 
 class Collector:
-    """Keeps the lines of at most MAX_OPEN checkpoints above the newest that has its quorum."""
+    """Keeps the lines of at most MAX_OPEN checkpoints above the newest that has its quorum.
+
+    A line is durable before its post gets an answer, so nobody has to sign again after a crash here: at start the
+    shell hands the stored ones to `line_received` again.
+    """
 
     def __init__(self, chain: Chain, views: SplitViews, policy_size: int = 0) -> None:
         self._chain = chain
@@ -75,7 +79,7 @@ class Collector:
         if gathering is None:
             return []
         gathering.lines[post] = signature
-        return self._close(gathering)
+        return [SaveCosignature(post, size, root, line), *self._close(gathering)]
 
     def _gathering(self, checkpoint: Checkpoint) -> Gathering | None:
         size = checkpoint.size

@@ -48,6 +48,7 @@ class Witness:
         self._floor = (state.size, state.root) if state else (0, b"")
         self._stopped = stopped
         self._answers: set[str] = set()
+        self._asked_at: int | None = None
         self._clocks: dict[str, int] = {}
         self._clock_alarmed = False
         self._final, self._final_since = 0, 0
@@ -58,8 +59,7 @@ class Witness:
     @property
     def is_ready(self) -> bool:
         """Whether the rollback check is done: also a sequencer makes no block before."""
-        posts = sum(post.is_active for post in self._chain.machine.state.posts())
-        return posts < 3 or len(self._answers) >= NEEDED_ANSWERS
+        return len(self._answers) >= NEEDED_ANSWERS or len(self._others()) < NEEDED_ANSWERS
 
     @property
     def stopped(self) -> str:
@@ -68,9 +68,17 @@ class Witness:
 
     def start(self, now: int) -> list[Action]:
         """Ask the others what they have of this node, and offer the last cosignature again."""
-        others = [post.code for post in self._chain.machine.state.posts() if post.is_active and post.code != self._post]
-        actions: list[Action] = [AskOwnNewest(code) for code in others] if not self.is_ready else []
-        return actions + (self._publish(self._state, now) if self._state else [])
+        return self._ask(now) + (self._publish(self._state, now) if self._state else [])
+
+    def _ask(self, now: int) -> list[Action]:
+        if self.is_ready or (self._asked_at is not None and 0 <= now - self._asked_at < SEND_AGAIN_SECONDS):
+            return []
+        self._asked_at = now
+        return [AskOwnNewest(code) for code in self._others() if code not in self._answers]
+
+    def _others(self) -> list[str]:
+        posts = self._chain.machine.state.posts()
+        return [post.code for post in posts if post.is_active and post.code != self._post]
 
     def own_newest(self, post: str, size: int, root: bytes) -> list[Action]:
         """What another post has of this node's cosignatures (size 0: nothing). The highest is adopted."""
@@ -110,7 +118,9 @@ class Witness:
         """
         if final != self._final:
             self._final, self._final_since = final, now
-        if self._stopped or not self.is_ready or self._is_clock_wrong():
+        if not self.is_ready:
+            return self._ask(now)
+        if self._stopped or self._is_clock_wrong():
             return []
         is_validator = self._post in self._chain.machine.state.network().validators
         actions: list[Action] = []
