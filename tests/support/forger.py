@@ -8,7 +8,7 @@ from hashlib import sha256
 from typing import Any
 
 from crypto_msg.cable import Draft, Inner, Kind
-from crypto_msg.content import compress, join_stream, padded_length
+from crypto_msg.content import DUAL_BYTES, compress, join_stream, padded_length
 from crypto_msg.segments import ContentKeys, body_root, seal_body
 from crypto_msg.signatures import expected_signatures, released_bytes
 from crypto_msg.wire import CODEC, Head, Outer, SignedParts
@@ -40,7 +40,7 @@ class Forgery:
         inner = self._inner()
         inner_bytes = self.inner_bytes(CODEC.encode(inner))
         compressed = self.compress(inner_bytes, self.files)
-        count = len(self.signatures([b""] * len(expected_signatures(inner))))
+        count = len(self.signatures([bytes(DUAL_BYTES)] * len(expected_signatures(inner))))
         cek = self.world.random(32)
         keys = ContentKeys.from_cek(cek)
         recipients = self.recipients or self.world.recipients([self.draft.post, "DEL", "LON"], 1)
