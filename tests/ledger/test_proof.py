@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import asdict, replace
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -174,8 +175,12 @@ def test_an_item_leaf_has_one_reading(post: str, kind: str, salt: bytes) -> None
 
 def test_item_leaves_of_different_items_differ() -> None:
     kinds = ("cable", "receipt", "archive", "attestation")
-    leaves = {item_leaf(seed(n), post, kind, seed(s), seed(h)) for n in "ab" for post in ("DHA", "DEL") for kind in kinds
-              for s in "ab" for h in "ab"}  # fmt: skip
+    leaves = {
+        item_leaf(seed(network), post, kind, seed(salt), seed(item))
+        for network, salt, item in product("ab", repeat=3)
+        for post in ("DHA", "DEL")
+        for kind in kinds
+    }
     assert len(leaves) == 64 and batch_tree(sorted(leaves)).size == 64
 
 
