@@ -35,7 +35,7 @@ def main(arguments: list[str]) -> int:
             print(_line(_cells(row)), flush=True)
             missed += row.is_met is False
     if missed:
-        print(f"{missed} aims missed", file=sys.stderr)
+        print(f"aims missed: {missed}", file=sys.stderr)
     return 0
 
 
