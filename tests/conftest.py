@@ -20,13 +20,20 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
         terminalreporter.section("not run here")
         for reason, count in sorted(missing.items()):
             terminalreporter.line(f"not run here: {count} test(s), {reason}")
+        if in_ci():
+            terminalreporter.line("failed: in CI every part of the system must be there")
 
 
 def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
     """In CI every part of the system is there, so such a skip is a failure."""
     reporter = session.config.pluginmanager.get_plugin("terminalreporter")
-    if os.environ.get("CI") == "true" and exitstatus == 0 and reporter is not None and _missing(reporter):
+    if in_ci() and exitstatus == 0 and reporter is not None and _missing(reporter):
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+def in_ci() -> bool:
+    """True where the environment says CI=true."""
+    return os.environ.get("CI") == "true"
 
 
 def _missing(reporter: pytest.TerminalReporter) -> dict[str, int]:
