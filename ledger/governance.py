@@ -170,7 +170,7 @@ def _check_engine_changed(context: Context, network: Network) -> tuple[Entering,
         raise Refused("unknown-engine", f"{body.engine!r} is no engine")
     validators.check_set(context.state, body.validators, body.engine)
     named = Anchor(body.size, body.root, body.state_root)
-    if context.index != context.start.size or named != context.start:
+    if context.index != body.size or context.start not in (named, None):
         hint = "It must be the first entry of its block and name the log as it was before."
         raise Refused("wrong-anchor", "the log does not stand where the engine change says", hint=hint)
     return ()

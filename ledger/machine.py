@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any, Self
+from dataclasses import dataclass, field
+from typing import Self
 
 from keys.signing import Verifier
-from ledger import genesis, validators
+from ledger import genesis, rules, validators
 from ledger.batch import BatchModule
 from ledger.block import (
     ACCEPTED,
@@ -25,21 +25,30 @@ from ledger.block import (
     refusal,
 )
 from ledger.checkpoint import parse_checkpoint
-from ledger.entering import check_new, enter_keys, verify_entering
-from ledger.entry import EntryLeaf, decode_entry_leaf, encode_leaf
+from ledger.entry import encode_leaf
 from ledger.genesis import Founding
 from ledger.governance import GovernanceModule
 from ledger.merkle import Tree, leaf_hash
-from ledger.module import Anchor, Authority, Context, Module
+from ledger.module import Anchor, Module
 from ledger.note import SignedNote
 from ledger.posts import PostsModule
 from ledger.roster import RosterModule
+from ledger.rules import Place, Rules
 from ledger.state import State
-from ledger.wire import MAX_LEAF_BYTES, BlockRecord, Misbehaviour, StateProof
-from protos.errors import DutabartaError, Malformed, Refused, Unavailable
+from ledger.wire import BlockRecord, Misbehaviour, StateProof
+from protos.errors import DutabartaError, Refused, Unavailable
 
-LEDGER_MODULES: tuple[Module, ...] = (GovernanceModule(), PostsModule(), RosterModule(), BatchModule())
+GOVERNANCE = GovernanceModule()
+LEDGER_MODULES: tuple[Module, ...] = (GOVERNANCE, PostsModule(), RosterModule(), BatchModule())
 RETAINED_BLOCKS = 256
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """A link of the trust chain: the governance entry at `index`, or validators that came into force at that size."""
+
+    index: int
+    is_entry: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,21 +67,21 @@ class _Block:
     start: Anchor
     time: int
     number: int
-    leaves: list[bytes]
+    leaves: list[bytes] = field(default_factory=list)
+    changes: list[Change] = field(default_factory=list)
 
-    @property
-    def index(self) -> int:
-        """The log index of the next leaf."""
-        return self.start.size + len(self.leaves)
+    def place(self) -> Place:
+        """Where the next entry would stand."""
+        return Place(self.state, self.start.size + len(self.leaves), self.time, self.number, self.start)
 
 
 class Machine:
-    """One copy of the ledger: its tree, its state, and the rules that extend them.
+    """One copy of the ledger: its tree, its state, and the rules that extend them. Made by `found`.
 
-    `modules` are those beside the ledger's own; each entry kind belongs to one. Made by `found`.
+    `time` is the time of the newest block, `blocks` how many there are, `changes` the links of the trust chain.
     """
 
-    def __init__(self, founding: Founding, modules: Sequence[Module], verifier: Verifier) -> None:
+    def __init__(self, founding: Founding, all_rules: Rules, verifier: Verifier) -> None:
         self.genesis = founding.genesis
         self.network_id = founding.network_id
         self.origin = founding.origin
@@ -81,15 +90,18 @@ class Machine:
         self.state = founding.state
         self.time = founding.genesis.founded_at
         self.blocks = 0
-        self._modules = tuple(modules)
-        self._rules = rules_of(modules)
+        self.changes: tuple[Change, ...] = ()
+        self._rules = all_rules
         self._settled: OrderedDict[int, Settled] = OrderedDict()
 
     @classmethod
     def found(cls, leaves: Sequence[bytes], modules: Sequence[Module], verifier: Verifier) -> Self:
-        """The machine after the first block: genesis, posts, record. Raises as `genesis.found`."""
-        machine = cls(genesis.found(leaves, verifier), modules, verifier)
-        machine._swap(leaves, machine.state, machine.time)
+        """The machine after the first block: genesis, posts, record.
+
+        `modules` are those beside the ledger's own. Raises as `genesis.found`.
+        """
+        machine = cls(genesis.found(leaves, verifier), Rules((*LEDGER_MODULES, *modules)), verifier)
+        machine._append(leaves, machine.state, machine.time, ())
         return machine
 
     @property
@@ -100,35 +112,33 @@ class Machine:
     @property
     def root(self) -> bytes:
         """The log root: the app hash."""
-        return self.tree.root()
+        return self._anchor.root
 
     def fork(self) -> Machine:
         """An independent copy; the states are shared, because nothing changes them."""
-        other = Machine(Founding(self.network_id, self.genesis, self.state), self._modules, self.verifier)
+        other = Machine(Founding(self.network_id, self.genesis, self.state), self._rules, self.verifier)
         other.tree = self.tree.copy()
-        other.time, other.blocks = self.time, self.blocks
-        other._settled = self._settled.copy()
+        other.time, other.blocks, other.changes = self.time, self.blocks, self.changes
+        other._anchor, other._settled = self._anchor, self._settled.copy()
         return other
 
-    # --- entries -------------------------------------------------------------------------------------
+    # --- entries and blocks ----------------------------------------------------------------------------
 
     def check(self, leaf: bytes) -> str:
         """"accepted" if the entry could stand in the next block, else the code of its refusal. Never raises."""
         return self.check_result(leaf).code
 
     def check_result(self, leaf: bytes) -> Result:
-        """As `check`, with the text of the refusal and the index that the entry would get."""
-        block = self._begin(self.time)
+        """As `check`, with the text of the refusal, and the index that the entry would get."""
+        place = self._begin(self.time).place()
         try:
-            self._verify(*self._judge(leaf, block)[:2])
+            rules.verify(self._rules.judge(leaf, place), self.network_id, self.verifier)
         except DutabartaError as problem:
             return refusal(problem)
-        return Result(ACCEPTED, "", block.index)
+        return Result(ACCEPTED, "", place.index)
 
-    def apply_block(
-        self, leaves: Sequence[bytes], time: int, misbehaviour: Sequence[Misbehaviour] = ()
-    ) -> BlockResult:
-        """Take what the sequencer ordered: accepted entries, then a block record, are appended.
+    def apply_block(self, leaves: Sequence[bytes], time: int, misbehaviour: Sequence[Misbehaviour] = ()) -> BlockResult:
+        """Take what the sequencer ordered: the accepted entries and then a block record are appended.
 
         `time` is POSIX seconds; block time never goes back. Without an accepted entry or misbehaviour nothing
         changes at all. Raises `Malformed` for misbehaviour that no engine reports.
@@ -141,95 +151,68 @@ class Machine:
         state = block.state.settled()
         record = encode_leaf(BlockRecord(block.time, tuple(misbehaviour), state.root))
         appended = (*block.leaves, record)
-        self._swap(appended, state, block.time)
+        self._append(appended, state, block.time, block.changes)
         return BlockResult(results, appended, self.size, self.root, state.root)
 
     def replay_block(self, leaves: Sequence[bytes]) -> None:
         """Take a block of the log, its record last. Raises `BadBlock` unless these rules make exactly this block."""
-        if not leaves:
-            raise BadBlock("bad-block", "a block has at least its record", self.size)
-        last = self.size + len(leaves) - 1
-        try:
-            record = decode_record(leaves[-1])
-        except DutabartaError as problem:
-            raise BadBlock(problem.code, problem.text, last) from problem
-        if record.time < self.time or (len(leaves) == 1 and not record.misbehaviour):
-            raise BadBlock("bad-block", "the block is empty, or its time goes back", last)
+        record = self._read_record(leaves)
         block = self._begin(record.time)
         for leaf in leaves[:-1]:
             result = self._try(leaf, block)
             if not result.is_accepted:
-                raise BadBlock(result.code, result.text, block.index)
+                raise BadBlock(result.code, result.text, self.size + len(block.leaves))
         state = block.state.settled()
         if state.root != record.state_root:
-            raise BadBlock("wrong-state-root", "the block record names another state root", last)
-        self._swap(leaves, state, block.time)
+            text = "the block record names another state root"
+            raise BadBlock("wrong-state-root", text, self.size + len(leaves) - 1)
+        self._append(leaves, state, block.time, block.changes)
+
+    def _read_record(self, leaves: Sequence[bytes]) -> BlockRecord:
+        last = max(self.size, self.size + len(leaves) - 1)
+        try:
+            record = decode_record(leaves[-1] if leaves else b"")
+        except DutabartaError as problem:
+            raise BadBlock(problem.code, problem.text, last) from problem
+        if record.time < self.time:
+            raise BadBlock("time-goes-back", "the block's time is before that of the block before it", last)
+        if len(leaves) == 1 and not record.misbehaviour:
+            raise BadBlock("empty-block", "a block without an entry or misbehaviour has no record", last)
+        return record
 
     def _begin(self, time: int) -> _Block:
-        state = self.state.fork()
-        validators.bring_into_force(state, self.blocks, self.size)
-        return _Block(state, Anchor(self.size, self.root, self.state.root), time, self.blocks, [])
+        block = _Block(self.state.fork(), self._anchor, time, self.blocks)
+        if validators.bring_into_force(block.state, self.blocks, self.size):
+            block.changes.append(Change(self.size, is_entry=False))
+        return block
 
     def _try(self, leaf: bytes, block: _Block) -> Result:
-        index = block.index
         try:
             if len(block.leaves) >= MAX_BLOCK_ENTRIES:
                 raise Refused("block-full", f"a block has at most {MAX_BLOCK_ENTRIES} entries", hint="Send it again.")
-            read, authority, module, context = self._judge(leaf, block)
-            self._verify(read, authority)
+            judged = self._rules.judge(leaf, block.place())
+            rules.verify(judged, self.network_id, self.verifier)
         except DutabartaError as problem:
             return refusal(problem)
-        _apply(module, context, authority)
+        rules.apply(judged)
+        index = judged.context.index
         block.leaves.append(leaf)
+        if judged.module is GOVERNANCE:
+            block.changes.append(Change(index, is_entry=True))
         return Result(ACCEPTED, "", index)
 
-    def _judge(self, leaf: bytes, block: _Block) -> tuple[EntryLeaf, Authority, Module, Context]:
-        """Everything but the signatures, the cheapest first."""
-        if len(leaf) > MAX_LEAF_BYTES:
-            raise Malformed("too-large", f"an entry has at most {MAX_LEAF_BYTES} bytes", limit=MAX_LEAF_BYTES)
-        read = decode_entry_leaf(leaf)
-        context, module = self._context(read, leaf, block)
-        authority = module.check(context)
-        _check_signers(read, authority)
-        _check_sequence(context, authority)
-        check_new(block.state, authority.entering)
-        return read, authority, module, context
-
-    def _context(self, read: EntryLeaf, leaf: bytes, block: _Block) -> tuple[Context, Module]:
-        rule = self._rules.get(read.entry.kind)
-        if rule is None:
-            raise Refused("unknown-kind", f"no rules for entries of kind {read.entry.kind[:40]!r}")
-        module, kind = rule
-        context = Context(
-            state=block.state,
-            entry=read.entry,
-            body=module.codec.decode(kind, read.entry.payload, limit=MAX_LEAF_BYTES),
-            signers=tuple(one.key_id for one in read.signatures),
-            leaf=leaf,
-            index=block.index,
-            time=block.time,
-            block=block.number,
-            start=block.start,
-        )
-        return context, module
-
-    def _verify(self, read: EntryLeaf, authority: Authority) -> None:
-        signatories = {one.key.key_id: one for one in _signatories(authority)}
-        for signature in read.signatures:
-            by = signatories[signature.key_id]
-            self.verifier.verify(by.key, by.purpose, self.network_id, read.signed, signature.signature)
-        verify_entering(authority.entering, self.verifier)
-
-    def _swap(self, leaves: Sequence[bytes], state: State, time: int) -> None:
+    def _append(self, leaves: Sequence[bytes], state: State, time: int, changes: Sequence[Change]) -> None:
         for leaf in leaves:
             self.tree.append(leaf_hash(leaf))
         self.state, self.time = state, time
         self.blocks += 1
-        self._settled[self.size] = Settled(state, leaves[-1])
+        self.changes += tuple(changes)
+        self._anchor = Anchor(self.tree.size, self.tree.root(), state.root)
+        self._settled[self.tree.size] = Settled(state, leaves[-1])
         if len(self._settled) > RETAINED_BLOCKS:
             self._settled.popitem(last=False)
 
-    # --- what was ------------------------------------------------------------------------------------
+    # --- what was --------------------------------------------------------------------------------------
 
     def state_at(self, size: int) -> State:
         """The state after `size` leaves, the end of one of the last 256 blocks. Raises `Unavailable("old-size")`."""
@@ -252,53 +235,3 @@ class Machine:
             hint = "Take a newer checkpoint."
             raise Unavailable("old-size", f"size {size} is no end of one of the last blocks", hint=hint, size=size)
         return settled
-
-
-def rules_of(modules: Sequence[Module]) -> dict[str, tuple[Module, type[Any]]]:
-    """Each entry kind, its Module and the type of its payload; the ledger's own Modules come first."""
-    rules: dict[str, tuple[Module, type[Any]]] = {}
-    for module in (*LEDGER_MODULES, *modules):
-        for kind, body in module.kinds.items():
-            if kind in rules:
-                raise ValueError(f"two modules claim entries of kind {kind}")
-            rules[kind] = (module, body)
-    return rules
-
-
-def _signatories(authority: Authority) -> tuple[Any, ...]:
-    return authority.others if authority.author is None else (authority.author, *authority.others)
-
-
-def _check_signers(read: EntryLeaf, authority: Authority) -> None:
-    others = sorted(one.key.key_id for one in authority.others)
-    wanted = others if authority.author is None else [authority.author.key.key_id, *others]
-    found = [one.key_id for one in read.signatures]
-    if found == wanted:
-        return
-    hint = "The entry needs exactly the signatures that its kind demands."
-    if set(wanted) - set(found):
-        raise Refused("missing-signature", "a signature that the entry needs is missing", hint=hint)
-    if set(found) - set(wanted):
-        raise Refused("extra-signature", "the entry has a signature that it must not have", hint=hint)
-    hint = "The author's signature stands first, the others by key id."
-    raise Refused("signature-order", "the signatures are not in their one order", hint=hint)
-
-
-def _check_sequence(context: Context, authority: Authority) -> None:
-    if authority.author is None:
-        return
-    last = context.state.sequence(authority.author.key.key_id)
-    if context.entry.sequence != last + 1:
-        raise Refused(
-            "wrong-sequence",
-            f"the author's next entry is number {last + 1}, not {context.entry.sequence}",
-            hint="Sign it again with the next number. A number used twice is a sign of a copied key.",
-            expected=last + 1,
-        )
-
-
-def _apply(module: Module, context: Context, authority: Authority) -> None:
-    module.apply(context)
-    if authority.author is not None:
-        context.state.set_sequence(authority.author.key.key_id, context.entry.sequence)
-    enter_keys(context.state, authority.entering)

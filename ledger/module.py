@@ -32,6 +32,7 @@ class Context:
     """One entry in its place. `signers` are the key ids as listed; `index` is the log index that `leaf` gets.
 
     `time` is the block time (POSIX seconds), `block` the number of the block that it stands in (founding is 0).
+    `start` is None where only governance is known: in a trust file.
     """
 
     state: State
@@ -42,7 +43,7 @@ class Context:
     index: int
     time: int
     block: int
-    start: Anchor
+    start: Anchor | None
 
 
 @dataclass(frozen=True, slots=True)

@@ -60,14 +60,16 @@ def schedule(network: Network, validators: tuple[str, ...], block: int) -> Netwo
     return replace(network, pending=(PendingValidators(block + BLOCKS_UNTIL_IN_FORCE, validators),))
 
 
-def bring_into_force(state: State, block: int, size: int) -> None:
+def bring_into_force(state: State, block: int, size: int) -> bool:
     """At the start of a block, at log size `size`: let a pending set whose time has come be the validators.
 
-    The trust chain notes the size: checkpoints of larger sizes are judged by the new set.
+    The trust chain notes the size: checkpoints of larger sizes are judged by the new set. False if none is due.
     """
     network = state.network()
-    if network.pending and network.pending[0].block <= block:
-        state.write(NETWORK, in_force(network, size))
+    if not network.pending or network.pending[0].block > block:
+        return False
+    state.write(NETWORK, in_force(network, size))
+    return True
 
 
 def in_force(network: Network, size: int) -> Network:

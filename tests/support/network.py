@@ -29,8 +29,8 @@ from ledger.machine import Machine
 from ledger.module import Module
 from ledger.parameters import EXERCISE_PARAMETERS
 from ledger.roles import Clearance, Role
-from protos.codec import Codec
 from ledger.wire import CODEC
+from protos.codec import Codec
 
 FOUNDED_AT = 1_750_000_000
 ALL_POWERS = (Role.DRAFTER, Role.RELEASER, Role.SUPERVISOR)

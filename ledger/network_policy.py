@@ -1,0 +1,44 @@
+"""The policy that a network's state stands for: validators' logs and cosigners, and the named missions."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+from ledger.checkpoint import LogKey
+from ledger.cosignature import CosignerKey, cosigner_name
+from ledger.policy import Policy, build_policy, parse_policy
+from ledger.records import Post
+from ledger.state import State
+
+
+def policy_text(state: State, origin: str) -> str:
+    """The tlog-policy by which checkpoints at this state's size are judged.
+
+    Missions are the active posts that are neither HQ nor validators; `build_policy` names at most 16 of them.
+    """
+    network = state.network()
+    active = {post.code: post for post in state.posts() if post.is_active}
+    validators = {code: active[code] for code in network.validators}
+    missions = {code: post for code, post in active.items() if not post.headquarters and code not in validators}
+    return build_policy(
+        [LogKey(origin, post.log_key) for post in validators.values()],
+        {code: cosigner_key(origin, post) for code, post in validators.items()},
+        {code: cosigner_key(origin, post) for code, post in missions.items()},
+        state.parameters().mission_quorum,
+    )
+
+
+def policy_of(state: State, origin: str) -> Policy:
+    """`policy_text`, parsed."""
+    return parsed_policy(policy_text(state, origin))
+
+
+def cosigner_key(origin: str, post: Post) -> CosignerKey:
+    """The cosigner key of a post, under the name that its cosignatures carry."""
+    return CosignerKey(cosigner_name(origin, post.code), post.cosigner_key)
+
+
+@lru_cache(maxsize=64)
+def parsed_policy(text: str) -> Policy:
+    """A policy, parsed once."""
+    return parse_policy(text)
