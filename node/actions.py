@@ -223,7 +223,7 @@ class SendAnswer:
 
 @dataclass(frozen=True, slots=True)
 class OpenIntake:
-    """Store the offered item as incomplete: its head, no body yet."""
+    """Store the offered item as incomplete. Its body may be here already; else room is made for it."""
 
     item_id: bytes
 
@@ -254,9 +254,10 @@ class StoreItem:
 
 @dataclass(frozen=True, slots=True)
 class DropIntake:
-    """Forget an incomplete item."""
+    """Forget an incomplete item; `with_body`: and the bytes that came for it."""
 
     item_id: bytes
+    with_body: bool
 
 
 @dataclass(frozen=True, slots=True)

@@ -45,7 +45,8 @@ class Verdict(IntEnum):
 class Parcel:
     """What the courier knows of a stored item; its bytes stay in the store.
 
-    `length` is that of the body; `arrival` rises with every item that this node stores.
+    `body_id` (the envelope id) names a body of `length` bytes, which items to several destinations share; an item
+    without one has b"" and 0. `arrival` rises with every item that this node stores.
     """
 
     item_id: bytes
@@ -55,7 +56,8 @@ class Parcel:
     precedence: int
     expires_at: int
     size_seen: int
-    length: int
+    length: int = 0
+    body_id: bytes = b""
     arrival: int = 0
 
     @property

@@ -30,18 +30,21 @@ class Incoming:
     parcel: Parcel
     stored: int = 0
     is_checking: bool = False
+    owns_body: bool = True
 
 
 class Receiver:
     """Takes items for this post, and as HQ for every other one, too.
 
-    `is_stored` looks an item id up among everything ever stored whole. `incoming` is what the store holds at start.
+    `is_stored` looks an item id up among everything ever stored whole, `has_body` an envelope id among the bodies that
+    were checked. `incoming` is what the store holds at start.
     """
 
     def __init__(
-        self, post: str, is_stored: Callable[[bytes], bool], *, is_relay: bool, incoming: Iterable[Incoming] = ()
+        self, post: str, is_stored: Callable[[bytes], bool], has_body: Callable[[bytes], bool], *,
+        is_relay: bool, incoming: Iterable[Incoming] = (),
     ) -> None:
-        self._post, self._is_stored, self._is_relay = post, is_stored, is_relay
+        self._post, self._is_stored, self._has_body, self._is_relay = post, is_stored, has_body, is_relay
         self._incoming = {one.parcel.item_id: one for one in incoming}
 
     def offered(self, peer: str, parcel: Parcel, final: int, check: Callable[[], str]) -> list[Action]:
@@ -61,10 +64,11 @@ class Receiver:
             return [SendAnswer(peer, item_id, Verdict.REFUSED, code=code)]
         if not parcel.length:
             return [StoreItem(item_id), SendAnswer(peer, item_id, Verdict.STORED)]
-        if self._open_like(parcel) >= MAX_OPEN_PER_ORIGIN:
+        if self._is_busy(parcel):
             return [SendAnswer(peer, item_id, Verdict.NOT_YET, code="busy")]
-        self._incoming[item_id] = Incoming(parcel)
-        return [OpenIntake(item_id), SendAnswer(peer, item_id, Verdict.WANT)]
+        is_here = self._has_body(parcel.body_id)  # once for all destinations; checked against each head
+        self._incoming[item_id] = Incoming(parcel, parcel.length if is_here else 0, owns_body=not is_here)
+        return [OpenIntake(item_id), *self._continue(peer, self._incoming[item_id])]
 
     def part_received(self, peer: str, item_id: bytes, offset: int, data: bytes) -> list[Action]:
         """Body bytes. Stored only in order; anything else is answered with what is stored."""
@@ -83,20 +87,21 @@ class Receiver:
 
     def body_checked(self, peer: str, item_id: bytes, code: str) -> list[Action]:
         """The whole body was checked against its head: `code` names what is wrong, or is empty."""
-        if self._incoming.pop(item_id, None) is None:
+        one = self._incoming.pop(item_id, None)
+        if one is None:
             return []
         if code:
             text = f"{peer} sent a body that does not belong to its envelope: {code}"
-            return [DropIntake(item_id), SendAnswer(peer, item_id, Verdict.REFUSED, code=code),
+            return [DropIntake(item_id, one.owns_body), SendAnswer(peer, item_id, Verdict.REFUSED, code=code),
                     Alarm("bad-body", item_id.hex(), text)]
         return [StoreItem(item_id), SendAnswer(peer, item_id, Verdict.STORED)]
 
     def expired(self, block_time: int) -> list[Action]:
         """Forget beginnings of items whose expiry has passed."""
-        old = [one for one, incoming in self._incoming.items() if 0 < incoming.parcel.expires_at < block_time]
-        for item_id in old:
-            del self._incoming[item_id]
-        return [DropIntake(item_id) for item_id in old]
+        old = [one for one in self._incoming.values() if 0 < one.parcel.expires_at < block_time and not one.is_checking]
+        for one in old:
+            del self._incoming[one.parcel.item_id]
+        return [DropIntake(one.parcel.item_id, one.owns_body) for one in old]
 
     def _continue(self, peer: str, one: Incoming) -> list[Action]:
         item_id = one.parcel.item_id
@@ -107,8 +112,8 @@ class Receiver:
         one.is_checking = True
         return [CheckBody(peer, item_id)]
 
-    def _open_like(self, parcel: Parcel) -> int:
-        return sum(
-            one.parcel.origin == parcel.origin and one.parcel.precedence == parcel.precedence
-            for one in self._incoming.values()
-        )
+    def _is_busy(self, parcel: Parcel) -> bool:
+        """Whether the same body is under way already, or too many from this post are."""
+        others = [one.parcel for one in self._incoming.values() if one.parcel.origin == parcel.origin]
+        alike = sum(one.precedence == parcel.precedence for one in others)
+        return alike >= MAX_OPEN_PER_ORIGIN or any(one.body_id == parcel.body_id for one in others)
