@@ -271,5 +271,6 @@ def _are_hashes(values: Iterable[bytes]) -> bool:
 
 def _require(holds: bool, what: str) -> None:
     if not holds:
+        code = "bad-inclusion-proof" if what == "inclusion" else "bad-consistency-proof"
         text = f"the {what} proof does not lead to the root"
-        raise VerificationFailed(f"bad-{what}-proof", text, hint="Do not rely on it; ask another post.")
+        raise VerificationFailed(code, text, hint="Do not rely on it; ask another post.")

@@ -18,6 +18,7 @@ MAX_LOGS = MAX_WITNESSES = MAX_GROUPS = 64
 MAX_PROOF_SIGNATURES = 16
 """What every reader of notes must accept (signed-note): a proof carries no more."""
 
+_HINT = "Do not rely on this checkpoint; ask another post."
 _CONTROL = re.compile(rb"[\x00-\x08\x0b-\x1f\x7f]")
 
 
@@ -72,20 +73,22 @@ class Policy:
             elif claim in cosigners:
                 self._take_cosignature(opened, cosigners[claim], signature)
         if not opened.logs:
-            raise _failed("unknown-log", f"no log that the policy knows has signed for {checkpoint.origin}")
+            text = f"no log that the policy knows has signed for {checkpoint.origin}"
+            raise VerificationFailed("unknown-log", text, hint=_HINT)
         if not self.quorum.is_met(opened.witnesses):
-            raise _failed("no-quorum", f"the witnesses that have cosigned are no quorum: {_listed(opened.witnesses)}")
+            text = f"the witnesses that have cosigned are no quorum: {_listed(opened.witnesses)}"
+            raise VerificationFailed("no-quorum", text, hint=_HINT)
         return opened
 
     def _take_log(self, opened: _Opened, key: LogKey, signature: NoteSignature) -> None:
         if key in opened.logs:
-            raise _failed("repeated-signature", f"the log {key.origin} has signed twice")
+            raise VerificationFailed("repeated-signature", f"the log {key.origin} has signed twice", hint=_HINT)
         verify_log_signature(key, opened.checkpoint, signature)
         opened.logs[key] = signature
 
     def _take_cosignature(self, opened: _Opened, name: str, signature: NoteSignature) -> None:
         if name in opened.witnesses:
-            raise _failed("repeated-signature", f"the witness {name} has cosigned twice")
+            raise VerificationFailed("repeated-signature", f"the witness {name!a} has cosigned twice", hint=_HINT)
         time = verify_cosignature(self.witnesses[name], opened.checkpoint, signature)
         opened.witnesses[name] = signature, time
 
@@ -245,7 +248,7 @@ def _limit(count: int, most: int, what: str) -> None:
 
 
 def _listed(names: Mapping[str, object]) -> str:
-    return " ".join(sorted(names)) or "nobody"
+    return " ".join(sorted(names)).encode(errors="backslashreplace").decode() or "nobody"
 
 
 def _too_many(count: int) -> Refused:
@@ -255,7 +258,3 @@ def _too_many(count: int) -> Refused:
 
 def _malformed(text: str) -> Malformed:
     return Malformed("bad-policy", text)
-
-
-def _failed(code: str, text: str) -> VerificationFailed:
-    return VerificationFailed(code, text, hint="Do not rely on this checkpoint; ask another post.")
