@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import io
 import json
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -106,7 +106,11 @@ def test_text_answers_name_each_value(capsys: pytest.CaptureFixture[str]) -> Non
 
 
 def test_help_does_not_import_any_command() -> None:
-    program = "import sys\nfrom cli.main import run\nrun(['--help'])\nprint(sorted(m for m in sys.modules if '.' in m and m.split('.')[0] in ('cli', 'terminal', 'node')), file=sys.stderr)"
+    program = (
+        "import sys\nfrom cli.main import run\nrun(['--help'])\n"
+        "ours = [m for m in sys.modules if '.' in m and m.split('.')[0] in ('cli', 'terminal', 'node')]\n"
+        "print(sorted(ours), file=sys.stderr)"
+    )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, cwd=ROOT, check=True)
     assert done.stderr.strip() == str(["cli.commands", "cli.exit", "cli.main", "cli.output", "cli.words"])
     assert "cable" in done.stdout
@@ -174,7 +178,7 @@ def test_bad_passphrase_files_are_refused_by_name(data: bytes, code: str, tmp_pa
 
 def test_nobody_to_ask_is_unavailable(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("DUTABARTA_PASSPHRASE_FILE", raising=False)
-    monkeypatch.setattr("sys.stdin", open(os.devnull))
+    monkeypatch.setattr("sys.stdin", io.StringIO("typed\n"))
     with pytest.raises(Unavailable):
         read_passphrase(None)
 
