@@ -31,6 +31,11 @@ class Config:
     pin: str
     exercise: bool = False
 
+    @property
+    def cost(self) -> Cost:
+        """What guessing at the keystore's passphrase costs."""
+        return Cost.EXERCISE if self.exercise else Cost.FULL
+
     def to_toml(self) -> str:
         return "".join(f"{key} = {_toml_value(value)}\n" for key, value in asdict(self).items())
 
@@ -62,7 +67,7 @@ class Folder:
             )
         make_private_folder(path)
         folder = cls(path)
-        folder.save_keyring(keyring, passphrase, Cost.EXERCISE if config.exercise else Cost.FULL)
+        folder.save_keyring(keyring, passphrase, config.cost)
         folder.save_config(config)
         return folder
 

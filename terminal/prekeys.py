@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import cbor2
 
 from crypto_msg.prekey import bundle_for, bundle_hash, current_prekey, make_bundle
@@ -10,7 +12,7 @@ from keys import prekey
 from keys.purpose import Purpose
 from ledger.entry import encode_entry, make_leaf, sign_entry
 from protos.errors import Refused, VerificationFailed
-from terminal.keyring import EpochSeed
+from terminal.keyring import EpochSeed, Keyring
 from terminal.records import Aside, Job
 from terminal.session import Session
 from terminal.submit import next_sequence
@@ -18,6 +20,27 @@ from terminal.view import ProvedState
 
 ROTATE_SECONDS = 86_400
 JOB = "prekey"
+
+
+@dataclass(frozen=True, slots=True)
+class MadePrekey:
+    """A new epoch: what the keystore keeps, the SignedBundle for the node, the leaf for the ledger."""
+
+    seed: EpochSeed
+    signed_bundle: bytes
+    leaf: bytes
+
+
+def make_prekey(network_id: bytes, keyring: Keyring, epoch: int, sequence: int, at: int) -> MadePrekey:
+    """A new random prekey of `epoch`, signed by officer and terminal; `sequence` is the terminal's next."""
+    made = prekey.Prekey.generate()
+    terminal = keyring.terminal_signer
+    terminal_id = terminal.public_key.key_id
+    bundle = bundle_for(network_id, terminal_id, epoch, made.public_key)
+    signed = make_bundle(bundle, keyring.officer_signer, terminal)
+    entry = encode_entry("prekey", sequence, Prekey(terminal_id, epoch, bundle_hash(signed)), CODEC)
+    leaf = make_leaf(entry, [sign_entry(entry, terminal, network_id, Purpose.ENTRY)], terminal_id)
+    return MadePrekey(EpochSeed(epoch, made.seed, at, bundle_hash(signed)), signed, leaf)
 
 
 def is_due(session: Session) -> bool:
@@ -58,17 +81,9 @@ def _unfinished(session: Session) -> Job | None:
 def _begin(session: Session) -> Job:
     epoch, sequence = session.view.judge(lambda state: _next(session, state))
     _notice_gap(session, epoch)
-    made = prekey.Prekey.generate()
-    officer, terminal = session.keyring.officer_signer, session.keyring.terminal_signer
-    bundle = make_bundle(
-        bundle_for(session.network_id, session.terminal_id, epoch, made.public_key), officer, terminal
-    )
-    entry = encode_entry("prekey", sequence, Prekey(session.terminal_id, epoch, bundle_hash(bundle)), CODEC)
-    leaf = make_leaf(entry, [sign_entry(entry, terminal, session.network_id, Purpose.ENTRY)], session.terminal_id)
-    session.save_keyring(
-        session.keyring.with_prekey(EpochSeed(epoch, made.seed, session.clock(), bundle_hash(bundle)))
-    )
-    job = Job(JOB, epoch.to_bytes(8), cbor2.dumps([bundle, leaf]))
+    made = make_prekey(session.network_id, session.keyring, epoch, sequence, session.clock())
+    session.save_keyring(session.keyring.with_prekey(made.seed))
+    job = Job(JOB, epoch.to_bytes(8), cbor2.dumps([made.signed_bundle, made.leaf]))
     with session.store.transaction() as transaction:
         transaction.add_job(job)
     return job

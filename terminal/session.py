@@ -6,7 +6,6 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from keys.keystore import Cost
 from ledger.records import Officer, Terminal
 from ledger.state import officer_key, post_key, terminal_key
 from protos.errors import Refused
@@ -51,7 +50,7 @@ class Session:
 
     def save_keyring(self, keyring: Keyring) -> None:
         """Make `keyring` durable, then use it."""
-        self.folder.save_keyring(keyring, self.passphrase, Cost.EXERCISE if self.config.exercise else Cost.FULL)
+        self.folder.save_keyring(keyring, self.passphrase, self.config.cost)
         self.keyring = keyring
 
     def own(self, state: ProvedState) -> tuple[Officer, Terminal]:

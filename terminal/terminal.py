@@ -21,7 +21,7 @@ from terminal.names import names_of
 from terminal.proofs import Proved, prove
 from terminal.receipts import answer
 from terminal.receive import Received, receive
-from terminal.records import DRAFTS, IN, OUT, Aside, CableRecord
+from terminal.records import DRAFTS, IN, OUT, Aside, CableRecord, ReceiptRecord
 from terminal.sending import AWAITING, RELEASED
 from terminal.session import Session
 from terminal.store import Store
@@ -121,6 +121,15 @@ class Terminal:
     def names(self, officer_ids: Sequence[bytes]) -> dict[bytes, str]:
         """Officers' names, checked."""
         return names_of(self.session, officer_ids)
+
+    def receipts(self, record: CableRecord) -> list[ReceiptRecord]:
+        """Every receipt for a cable that this terminal has signed or checked."""
+        with self.session.store.transaction() as transaction:
+            return transaction.receipts(record.envelope_id)
+
+    def is_waiting(self, record: CableRecord) -> bool:
+        """Whether the node has not yet confirmed that it carries this cable."""
+        return outgoing.waiting(self.session, record.envelope_id)
 
     def alarms(self) -> list[Aside]:
         """What was kept aside, with its reasons, oldest first."""

@@ -1,0 +1,86 @@
+"""What the officers' commands share: opening the terminal that the options name, ids, shared values."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import wraps
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from cli.options import read_passphrase, terminal_folder, terminal_options
+from cli.words import t
+
+if TYPE_CHECKING:
+    from terminal.terminal import Terminal
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+PRECEDENCES = ("ROUTINE", "PRIORITY", "IMMEDIATE", "FLASH")
+CLASSIFICATIONS = ("UNCLASSIFIED", "RESTRICTED", "CONFIDENTIAL", "SECRET", "TOP-SECRET")
+ROLES = ("drafter", "releaser", "supervisor", "registrar", "archivist", "auditor")
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """The terminal's folder, and where its passphrase comes from."""
+
+    folder: Path
+    passphrase_file: Path | None
+
+    @contextmanager
+    def open(self) -> Iterator[Terminal]:
+        """The terminal, for the time of the command."""
+        from terminal.folder import Folder
+        from terminal.terminal import open_terminal
+
+        Folder.existing(self.folder)
+        with open_terminal(self.folder, read_passphrase(self.passphrase_file)) as terminal:
+            yield terminal
+
+
+def at_terminal(function: F) -> Callable[..., Any]:
+    """Options `--home H --officer NAME` or `--terminal T`; the command gets a `Place` first."""
+
+    @wraps(function)
+    def wrapped(
+        home: Path | None,
+        officer: str | None,
+        terminal: Path | None,
+        passphrase_file: Path | None,
+        **others: Any,
+    ) -> Any:
+        return function(Place(terminal_folder(home, officer, terminal), passphrase_file), **others)
+
+    return terminal_options(wrapped)
+
+
+class AnyId(click.ParamType[bytes]):
+    """A cable id (16 bytes) or an envelope id (32 bytes) in hex."""
+
+    name = "id"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> bytes:
+        """The bytes. Fails for any other text."""
+        if isinstance(value, bytes):
+            return value
+        try:
+            found = bytes.fromhex(value)
+        except ValueError:
+            found = b""
+        if len(found) not in (16, 32):
+            self.fail(t("usage.bad-id", id=value), param, ctx)
+        return found
+
+
+def number_of(name: str, names: tuple[str, ...]) -> int:
+    """The number on the wire of a precedence, classification or role."""
+    return names.index(name) + 1
+
+
+def name_of(number: int, names: tuple[str, ...]) -> str:
+    """The name of a number on the wire."""
+    return names[number - 1]
