@@ -23,7 +23,9 @@ def decode_cable_file(data: bytes) -> tuple[Head, Envelope]:
     """The head, checked in form, and the envelope; nobody's signature is checked. Raises `Malformed`."""
     length = int.from_bytes(data[len(MAGIC) : _START], "big")
     if not data.startswith(MAGIC) or length > MAX_HEAD or len(data) < _START + length:
-        raise Malformed("not-a-cable-file", "this is not a sealed cable file", hint="give the .cable file of `cable proof`")
+        raise Malformed(
+            "not-a-cable-file", "this is not a sealed cable file", hint="give the .cable file of `cable proof`"
+        )
     envelope = Envelope(data[_START : _START + length], data[_START + length :])
     return decode_head(envelope.head), envelope
 

@@ -55,8 +55,9 @@ def compress(inner: bytes, attachments: Sequence[bytes]) -> bytes:
 
 def join_stream(compressed: bytes, signatures: Iterable[bytes], length: int) -> bytes:
     """The stream of `length` bytes."""
-    content = b"".join([len(compressed).to_bytes(_U32, "big"), compressed, *signatures])
-    return content.ljust(length, b"\x00")
+    pieces = [len(compressed).to_bytes(_U32, "big"), compressed, *signatures]
+    padding = bytes(length - sum(map(len, pieces)))
+    return b"".join([*pieces, padding])
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -75,7 +76,7 @@ def split_stream(stream: bytes) -> Content:
     size = int.from_bytes(view[:_U32], "big")
     if size > len(stream) - _U32:
         raise Malformed("bad-content", "the compressed content is longer than the stream")
-    content = memoryview(_decompress(bytes(view[_U32 : _U32 + size])))
+    content = memoryview(_decompress(view[_U32 : _U32 + size]))
     inner_size = int.from_bytes(content[:_U32], "big")
     if len(content) < _U32 or inner_size > min(MAX_INNER, len(content) - _U32):
         raise Malformed("bad-content", "the inner message is longer than the content")
@@ -111,7 +112,7 @@ def check_files(files: Sequence[bytes], attachments: Sequence[Attachment]) -> No
             raise VerificationFailed("attachment-changed", f"attachment {attachment.name!r} is not what was signed")
 
 
-def _decompress(frame: bytes) -> bytes:
+def _decompress(frame: memoryview) -> bytes:
     """One whole frame that declares its size and nothing behind it; memory is bounded by what it declares."""
     try:
         declared = zstandard.frame_content_size(frame)

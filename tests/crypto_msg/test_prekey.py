@@ -91,11 +91,21 @@ def test_both_signatures_are_needed(missing: str) -> None:
     assert caught.value.code == "bad-bundle"
 
 
-@pytest.mark.parametrize("changes", [{"kem": 0x11}, {"public_key": bytes(1215)}, {"epoch": 2}])
-def test_a_bundle_that_says_something_else_is_refused(changes: dict[str, object]) -> None:
+@pytest.mark.parametrize(
+    ("changes", "code"),
+    [
+        ({"kem": 0x11}, "bad-bundle"),
+        ({"epoch": 2}, "bad-bundle"),
+        ({"public_key": bytes(1215)}, "prekey-malformed"),
+        ({"public_key": b"\xff" * 1216}, "prekey-malformed"),
+        ({"public_key": SEAT.prekey.public_key[:1184] + bytes(32)}, "prekey-malformed"),
+    ],
+)
+def test_a_well_signed_bundle_that_cannot_be_used_is_refused(changes: dict[str, object], code: str) -> None:
     bundle = replace(BUNDLE, **changes)  # type: ignore[arg-type]
-    with pytest.raises(DutabartaError):
+    with pytest.raises(DutabartaError) as caught:
         verify(make_bundle(bundle, SEAT.officer_signer, SEAT.terminal_signer))
+    assert caught.value.code == code
 
 
 def test_another_officer_or_terminal_cannot_sign_it() -> None:
