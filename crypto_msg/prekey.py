@@ -59,8 +59,8 @@ def verify_bundle(
 ) -> VerifiedBundle:
     """Check a bundle that came from anybody against the records at S, which come with map proofs.
 
-    Raises `Malformed` (also "prekey-malformed"), or `VerificationFailed`: "other-bundle" (old, withheld or swapped), "bad-bundle" (it says
-    another network, terminal, epoch or KEM), "bad-signature".
+    Raises `Malformed` (also "prekey-malformed"), or `VerificationFailed`: "other-bundle" (old, withheld or swapped),
+    "bad-bundle" (it says another network, terminal, epoch or KEM), "bad-signature".
     """
     if bundle_hash(data) != recorded.bundle_hash:
         hint = "Ask another post for it: this one is old, or was swapped."
