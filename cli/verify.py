@@ -22,10 +22,12 @@ from crypto_msg.cablefile import decode_cable_file, proved_hash
 from crypto_msg.envelope import Envelope, read_outer
 from crypto_msg.wire import Head
 from ledger.checkpoint import parse_checkpoint
+from ledger.genesis import network_id_of
 from ledger.note import SignedNote
 from ledger.policy import MAX_POLICY_BYTES, Policy, parse_policy
 from ledger.proof import MAX_PROOF_BYTES, TlogProof, VerifiedItem, verify_item
 from ledger.trust import MAX_TRUST_BYTES, verify_trust
+from ledger.wire import CODEC, TrustFile
 from protos.errors import DutabartaError, Malformed, Unavailable, VerificationFailed
 
 MAX_CABLE_FILE = 80 << 20
@@ -71,7 +73,7 @@ def _open(path: Path, proof: Path, policy: Path | None, trust: Path | None, netw
     try:
         if policy is not None and trust is None:
             trusted = _policy_file(policy)
-        elif trust is not None and policy is None and network_id is not None:
+        elif trust is not None and policy is None:
             trusted = _trust_file(trust, network_id)
         else:
             raise click.UsageError(t("usage.policy-or-trust"))
@@ -140,9 +142,11 @@ def _policy_file(path: Path) -> Callable[[int], Policy]:
     return lambda _size: policy
 
 
-def _trust_file(path: Path, network_id: str) -> Callable[[int], Policy]:
-    """The policy in force at each size, derived from the network id alone."""
-    return verify_trust(_read(path, MAX_TRUST_BYTES), _network_id(network_id)).policy_at
+def _trust_file(path: Path, network_id: str | None) -> Callable[[int], Policy]:
+    """The policy in force at each size. Without an id of his own the verifier must compare the one that is shown."""
+    data = _read(path, MAX_TRUST_BYTES)
+    claimed = network_id_of(CODEC.decode(TrustFile, data, limit=MAX_TRUST_BYTES).genesis)
+    return verify_trust(data, _network_id(network_id) if network_id else claimed).policy_at
 
 
 def _network_id(text: str) -> bytes:
