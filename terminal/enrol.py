@@ -10,7 +10,7 @@ from keys.name import commit_name
 from keys.possession import prove
 from keys.purpose import Purpose
 from keys.signing import Signer
-from ledger.bodies import OfficerEnrolled, TerminalEnrolled
+from ledger.bodies import OfficerEnrolled, OfficerRotated, TerminalEnrolled
 from ledger.entry import encode_entry, sign_entry
 from ledger.records import Officer
 from ledger.roles import Role
@@ -22,6 +22,7 @@ from terminal.request import NameOpening, Pending, Request
 
 OFFICER_ENROLLED = "officer-enrolled"
 TERMINAL_ENROLLED = "terminal-enrolled"
+OFFICER_ROTATED = "officer-rotated"
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +109,9 @@ def _needed(one: Pending, request: Request, state: State) -> Counter[str]:
     if content.kind == TERMINAL_ENROLLED:
         terminal = CODEC.decode(TerminalEnrolled, content.payload, limit=MAX_LEAF_BYTES)
         return Counter([_post_of(terminal.officer_id, request, state)])
+    if content.kind == OFFICER_ROTATED:
+        rotated = CODEC.decode(OfficerRotated, content.payload, limit=MAX_LEAF_BYTES)
+        return Counter([state.live_officer(rotated.officer_id).post])
     raise Refused("not-a-request", f"an entry of kind {content.kind} needs no approval here", hint="submit it as it is")
 
 

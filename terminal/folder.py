@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from keys.keystore import Cost, open_keystore, seal_keystore
-from protos.errors import Malformed, Unavailable
+from protos.errors import Malformed, Refused, Unavailable
 from terminal.files import make_private_folder, write_private
 from terminal.keyring import Keyring
 
@@ -62,9 +62,7 @@ class Folder:
     def create(cls, path: Path, config: Config, keyring: Keyring, passphrase: bytes) -> Folder:
         """Make a new terminal. config.toml comes last: a folder without it is no terminal and may be made again."""
         if (path / "config.toml").exists():
-            raise Unavailable(
-                "terminal-exists", f"{path} is a terminal already", hint="choose another name", path=str(path)
-            )
+            raise Refused("terminal-exists", f"{path} is a terminal already", hint="choose another name", path=str(path))
         make_private_folder(path)
         folder = cls(path)
         folder.save_keyring(keyring, passphrase, config.cost)
@@ -118,6 +116,10 @@ class Folder:
 
     def save_seen(self, note: bytes) -> None:
         write_private(self.path / "seen", note)
+
+    def save_file(self, name: str, data: bytes) -> None:
+        """Any other small file of the terminal."""
+        write_private(self.path / name, data)
 
     def keep_evidence(self, size: int, note: bytes) -> None:
         """Keep the first note that contradicts what this terminal has seen at or up to `size`."""

@@ -40,6 +40,8 @@ class Keyring:
     certificate: bytes
     store_key: bytes = field(repr=False)
     prekeys: tuple[EpochSeed, ...] = ()
+    next_officer: bytes = field(default=b"", repr=False)
+    """The officer key to come, until the ledger names it."""
 
     @classmethod
     def generate(cls) -> Keyring:
@@ -90,6 +92,7 @@ class Keyring:
                 "tls_key": self.tls_key,
                 "certificate": self.certificate,
                 "store_key": self.store_key,
+                "next_officer": self.next_officer,
                 "prekeys": [[one.epoch, one.seed, one.made_at, one.bundle_hash] for one in self.prekeys],
             },
             canonical=True,

@@ -22,6 +22,7 @@ from terminal.proofs import Proved, prove
 from terminal.receipts import answer
 from terminal.receive import Received, receive
 from terminal.records import DRAFTS, IN, OUT, Aside, CableRecord, ReceiptRecord
+from terminal.roster import adopt_rotation
 from terminal.sending import AWAITING, RELEASED
 from terminal.session import Session
 from terminal.store import Store
@@ -29,6 +30,7 @@ from terminal.submit import Submitter
 from terminal.track import Tracked, track
 from terminal.view import View
 
+NAME_OPENED = "name-opened"
 NEW, READ, ACKNOWLEDGED = "new", "read", "acknowledged"
 
 
@@ -42,8 +44,8 @@ class Terminal:
 
     def sync(self) -> Received:
         """Hand in what waits, publish a prekey if one is due, take the inbox, hand in the receipts."""
-        if prekeys.is_due(self.session):
-            prekeys.publish(self.session)
+        self._ready()
+        self.open_own_name()
         outgoing.flush(self.session)
         received = receive(self.session)
         outgoing.flush(self.session)
@@ -52,6 +54,17 @@ class Terminal:
     def publish_prekey(self) -> None:
         """Publish a new prekey now, or finish the one under way."""
         prekeys.publish(self.session)
+
+    def open_own_name(self) -> None:
+        """State a first supervisor's name in the posts' directory, once: the ledger holds no commitment to it."""
+        with self.session.store.transaction() as transaction:
+            if transaction.setting(NAME_OPENED):
+                return
+        officer, _ = self.session.view.judge(self.session.own)
+        if not officer.name_commitment:
+            self.session.desk.put_opening(officer.officer_id, bytes(32), self.session.config.officer_name)
+        with self.session.store.transaction() as transaction:
+            transaction.set_setting(NAME_OPENED, 1)
 
     # --- sending -------------------------------------------------------------------------------------------
 
@@ -139,6 +152,7 @@ class Terminal:
     # --- inside --------------------------------------------------------------------------------------------
 
     def _ready(self) -> None:
+        adopt_rotation(self.session)
         if prekeys.is_due(self.session):
             prekeys.publish(self.session)
 

@@ -1,0 +1,132 @@
+"""Enrolling an officer: his terminal's folder, the request file, and in an exercise everybody's signatures at once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from cli.founding import load_genesis, terminal_config
+from ledger.network_policy import policy_text
+from node.config import GENESIS_FILE, KEYS_FOLDER, node_folder
+from node.secrets import load_node_keys
+from protos.errors import DutabartaError, Refused, Unavailable
+from terminal.enrol import approve, enrolment_request
+from terminal.files import make_private_folder
+from terminal.folder import Config, Folder
+from terminal.keyring import Keyring
+from terminal.request import MAX_REQUEST_BYTES, Request, parse_request
+from terminal.roster import missing_for, new_candidate, submit_request
+from terminal.session import Session
+from terminal.terminal import open_terminal
+
+REQUEST = "request.json"
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A new officer's terminal, not yet on the ledger."""
+
+    folder: Folder
+    config: Config
+    request: Request
+
+    @property
+    def request_path(self) -> Path:
+        return self.folder.path / REQUEST
+
+
+def prepare(home: Path, name: str, roles: tuple[int, ...], clearance: int, passphrase: bytes) -> Prepared:
+    """Make H/terminals/NAME and its request; one that an earlier attempt left unfinished is taken up again.
+
+    Raises `Refused("terminal-exists")` if that officer is enrolled, "file-missing" if `home` is no settled post.
+    """
+    folder = Folder(home / "terminals" / name)
+    if (folder.path / "config.toml").exists():
+        if not (folder.path / REQUEST).exists():
+            raise Refused("terminal-exists", f"{name} has a terminal here already", hint="choose another name", name=name)
+        folder.load_keyring(passphrase)
+        return Prepared(folder, folder.load_config(), read_request(folder.path / REQUEST))
+    place = node_folder(home)
+    _, founding = load_genesis(place / GENESIS_FILE)
+    keys = load_node_keys(place / KEYS_FOLDER)
+    post = next((one for one in founding.state.posts() if one.entry_key == keys.entry.public_key.key), None)
+    if post is None:
+        raise Refused("not-in-genesis", "the genesis does not name the keys of this post", hint="see `node join`")
+    candidate = new_candidate(post.code, name, roles, clearance)
+    certificate = keys.tls.certificate
+    config = terminal_config(founding, post.code, name, candidate.officer_id, post.address, certificate)
+    keyring = Keyring.generate()
+    request = enrolment_request(founding.network_id, candidate, keyring)
+    make_private_folder(folder.path)
+    folder.save_file(REQUEST, request.format().encode())
+    folder.save_policy(policy_text(founding.state, founding.origin))
+    folder.save_node_certificate(certificate)
+    Folder.create(folder.path, config, keyring, passphrase)
+    return Prepared(folder, config, request)
+
+
+def complete_exercise(home: Path, made: Prepared, passphrase: bytes) -> None:
+    """Sign with the supervisors found here and at the sibling HQ, enter everything, publish the first prekey.
+
+    Raises `Unavailable("no-supervisors")` if their terminals are not on this machine.
+    """
+    own = [path for path in _terminals(home) if path != made.folder.path]
+    request = made.request
+    for path in own:
+        with open_terminal(path, passphrase) as supervisor:
+            session = supervisor.session
+            request = _approve_all(session, request, [*own, *_terminals(home.parent / _headquarters(session))], passphrase)
+            if missing := missing_for(session, request):
+                raise _no_supervisors(missing)
+            made.folder.save_file(REQUEST, request.format().encode())
+            submit_request(session, request)
+            break
+    else:
+        raise _no_supervisors([made.config.post])
+    with open_terminal(made.folder.path, passphrase) as terminal:
+        terminal.sync()
+    made.request_path.unlink()
+
+
+def read_request(path: Path) -> Request:
+    """A request file. Raises `Malformed("not-a-request")`, `Unavailable("file-missing")`."""
+    try:
+        with path.open("rb") as file:
+            return parse_request(file.read(MAX_REQUEST_BYTES + 1))
+    except OSError as problem:
+        raise Unavailable("file-missing", f"cannot read {path}: {problem.strerror}", hint="look at the path") from problem
+
+
+def _approve_all(session: Session, request: Request, folders: list[Path], passphrase: bytes) -> Request:
+    """Add the signature of every supervisor among `folders` that the request still waits for."""
+    for path in dict.fromkeys(folders):
+        if not missing_for(session, request):
+            break
+        try:
+            keyring = Folder(path).load_keyring(passphrase)
+            officer_id = bytes.fromhex(Folder(path).load_config().officer_id)
+            request = session.view.judge(
+                lambda state, r=request, k=keyring, o=officer_id: approve(r, state.active_officer(o), k.officer_signer, state)  # type: ignore[misc]
+            )
+        except DutabartaError as problem:
+            if problem.code not in ("not-supervisor", "not-needed", "wrong-passphrase", "unknown-officer"):
+                raise
+    return request
+
+
+def _headquarters(session: Session) -> str:
+    return session.view.judge(lambda state: state.headquarters())
+
+
+def _terminals(home: Path) -> Iterator[Path]:
+    return iter(sorted(one.parent for one in (home / "terminals").glob("*/config.toml")))
+
+
+def _no_supervisors(posts: list[str]) -> Unavailable:
+    return Unavailable(
+        "no-supervisors",
+        f"no supervisor of {', '.join(posts)} could sign on this machine with this passphrase",
+        hint="use the passphrase given to `network init`, or carry the request file to a supervisor: `officer approve`",
+        posts=", ".join(posts),
+    )

@@ -1,0 +1,159 @@
+"""`dutabarta officer`: enrol, approve, list, suspend, revoke, rotate."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from cli.commands import group, option
+from cli.desk import CLASSIFICATIONS, ROLES, Place, at_terminal, name_of, number_of
+from cli.options import FILE, folder_name, home_option, json_option, passphrase_option, read_passphrase
+from cli.output import emit
+from cli.words import t
+
+if TYPE_CHECKING:
+    from terminal.roster import Listed
+
+
+@group("officer")
+def officer() -> None:
+    """Help stands in the string tables."""
+
+
+def _roles(_context: click.Context, _parameter: click.Parameter, value: str) -> tuple[int, ...]:
+    names = {name.strip().lower() for name in value.split(",")}
+    if not names <= set(ROLES):
+        raise click.BadParameter(t("usage.bad-role", roles=", ".join(ROLES)))
+    return tuple(sorted(number_of(name, ROLES) for name in names))
+
+
+@officer.command("enrol")
+@click.argument("name")
+@home_option
+@option("--role", "roles", required=True, callback=_roles)
+@option("--clearance", type=click.Choice(CLASSIFICATIONS, case_sensitive=False), required=True)
+@passphrase_option
+@json_option
+def enrol(
+    name: str, home: Path, roles: tuple[int, ...], clearance: str, passphrase_file: Path | None, as_json: bool
+) -> None:
+    """Make a new officer's terminal and request; in an exercise also approve and enter it."""
+    from cli import enrolment
+
+    passphrase = read_passphrase(passphrase_file, confirm=True)
+    level = number_of(clearance, CLASSIFICATIONS)
+    made = enrolment.prepare(home, folder_name(name), roles, level, passphrase)
+    if made.config.exercise:
+        enrolment.complete_exercise(home, made, passphrase)
+    emit(
+        {
+            "officer": name,
+            "officer_id": made.config.officer_id,
+            "terminal": str(made.folder.path),
+            "request": str(made.request_path),
+            "state": "enrolled" if made.config.exercise else "awaiting approval",
+        },
+        as_json,
+    )
+
+
+@officer.command("approve")
+@click.argument("request", type=FILE)
+@at_terminal
+@json_option
+def approve(place: Place, request: Path, as_json: bool) -> None:
+    """Add a supervisor's signature to a request; enter it when it was the last."""
+    from cli.enrolment import read_request
+    from terminal.files import write_private
+    from terminal.roster import approve_as, missing_for, submit_request
+
+    with place.open() as terminal:
+        signed = approve_as(terminal.session, read_request(request))
+        write_private(request, signed.format().encode())
+        missing = missing_for(terminal.session, signed)
+        if not missing:
+            submit_request(terminal.session, signed)
+    emit({"request": str(request), "state": "awaiting approval" if missing else "entered", "missing": missing}, as_json)
+
+
+@officer.command("list")
+@option("--post")
+@at_terminal
+@json_option
+def list_officers(place: Place, post: str | None, as_json: bool) -> None:
+    """The officers of a post as the ledger proves them."""
+    from terminal.roster import roster_of
+
+    with place.open() as terminal:
+        terminal.open_own_name()
+        code = post or terminal.session.config.post
+        found = [_listed(one) for one in roster_of(terminal.session, code)]
+    emit({"post": code, "officers": found}, as_json, "\n".join(map(_line, found)))
+
+
+@officer.command("suspend")
+@click.argument("who")
+@option("--post")
+@at_terminal
+@json_option
+def suspend(place: Place, who: str, post: str | None, as_json: bool) -> None:
+    """He signs nothing until he is reinstated."""
+    from terminal import roster
+
+    with place.open() as terminal:
+        found = roster.find_officer(terminal.session, post or terminal.session.config.post, who)
+        roster.suspend(terminal.session, found)
+    emit({"officer_id": found.officer_id.hex(), "state": "suspended"}, as_json)
+
+
+@officer.command("revoke")
+@click.argument("who")
+@option("--post")
+@option("--compromised-since", type=click.IntRange(0), default=0)
+@at_terminal
+@json_option
+def revoke(place: Place, who: str, post: str | None, compromised_since: int, as_json: bool) -> None:
+    """He leaves for ever."""
+    from terminal import roster
+
+    with place.open() as terminal:
+        found = roster.find_officer(terminal.session, post or terminal.session.config.post, who)
+        roster.revoke(terminal.session, found, compromised_since)
+    emit({"officer_id": found.officer_id.hex(), "state": "revoked"}, as_json)
+
+
+@officer.command("rotate")
+@option("--out", type=FILE, required=True)
+@at_terminal
+@json_option
+def rotate(place: Place, out: Path, as_json: bool) -> None:
+    """A new key for this officer: writes the request that a supervisor approves; run again once it is entered."""
+    from terminal.files import write_private
+    from terminal.roster import adopt_rotation, rotation_request
+
+    with place.open() as terminal:
+        if adopt_rotation(terminal.session):
+            emit({"officer_id": terminal.session.officer_id.hex(), "state": "rotated"}, as_json)
+            return
+        request = rotation_request(terminal.session)
+        officer_id = terminal.session.officer_id.hex()
+    write_private(out, request.format().encode())
+    emit({"officer_id": officer_id, "request": str(out), "state": "awaiting approval"}, as_json)
+
+
+def _listed(one: Listed) -> dict[str, Any]:
+    record = one.officer
+    return {
+        "officer_id": record.officer_id.hex(),
+        "name": one.name,
+        "roles": [name_of(role, ROLES) for role in record.roles],
+        "clearance": name_of(record.clearance, CLASSIFICATIONS),
+        "state": "revoked" if record.revoked_at else "suspended" if record.suspended else "active",
+        "terminals": [terminal.terminal_id.hex() for terminal in one.terminals],
+    }
+
+
+def _line(one: dict[str, Any]) -> str:
+    return f"{one['officer_id']}  {one['state']:9}  {one['clearance']:12}  {','.join(one['roles'])}  {one['name']}"
