@@ -16,7 +16,7 @@ from dataclasses import dataclass, field, replace
 from hashlib import sha256
 
 from keys.name import commit_name
-from keys.possession import ProvenKey, prove
+from keys.possession import prove
 from keys.public import SUITE_DUAL, SUITE_ED25519, SUITE_MLDSA44
 from keys.purpose import Purpose
 from keys.signing import CachingVerifier, DirectVerifier, SoftwareSigner, Verifier
@@ -288,10 +288,8 @@ def key_of(seed: int, label: str, suite: int) -> SoftwareSigner:
 
 def post_keys(seed: int, code: str) -> PostKeys:
     """All secrets of a post."""
-    supervisors = [
-        OfficerKeys(_bytes(seed, f"{code}/supervisor/{n}/id", 16), code, key_of(seed, f"{code}/supervisor/{n}", SUITE_DUAL))
-        for n in (1, 2)
-    ]
+    labels = [f"{code}/supervisor/{number}" for number in (1, 2)]
+    supervisors = [OfficerKeys(_bytes(seed, f"{one}/id", 16), code, key_of(seed, one, SUITE_DUAL)) for one in labels]
     return PostKeys(
         code=code,
         entry=key_of(seed, f"{code}/entry", SUITE_ED25519),
@@ -317,11 +315,6 @@ def post_card(keys: PostKeys, *, headquarters: bool = False, satellite: bool = F
         certificate=keys.certificate,
         supervisors=tuple(bodies.Supervisor(one.officer_id, prove(one.signer, "officer")) for one in keys.supervisors),
     )
-
-
-def proven(signer: SoftwareSigner, role: str) -> ProvenKey:
-    """The key with its proof of possession."""
-    return prove(signer, role)
 
 
 def _bytes(seed: int, label: str, size: int) -> bytes:
