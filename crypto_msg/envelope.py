@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 from crypto_msg.cable import CABLE_ID_BYTES, ID_BYTES, KINDS, PRECEDENCES
 from crypto_msg.content import is_padded_length
@@ -19,6 +20,8 @@ from protos.errors import Malformed, VerificationFailed
 VERSION = 1
 MAX_OUTER = 256
 MAX_HEAD = 2 << 20
+
+_OUTERS_CACHED = 256
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +46,12 @@ def decode_head(data: bytes) -> Head:
 
 def read_outer(head: Head) -> Outer:
     """What the head's outer bytes say, within bounds. Raises `Malformed`."""
-    outer = CODEC.decode(Outer, head.outer, limit=MAX_OUTER)
+    return _decode_outer(head.outer)
+
+
+@lru_cache(maxsize=_OUTERS_CACHED)
+def _decode_outer(data: bytes) -> Outer:
+    outer = CODEC.decode(Outer, data, limit=MAX_OUTER)
     _require(outer.version == VERSION, "version")
     _require(outer.kind in KINDS, "kind")
     _require(len(outer.network_id) == ID_BYTES, "network id")

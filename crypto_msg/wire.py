@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from hashlib import sha256
 
 from crypto_msg import cable
-from crypto_msg.cable import MAX_DRAFT, MAX_INNER, Draft, Inner, Kind, check_draft, check_inner
+from crypto_msg.bounds import check_draft, check_inner
+from crypto_msg.cable import MAX_DRAFT, MAX_INNER, Draft, Inner, Kind
 from ledger.wire import Signature
 from protos import cable_pb2, ledger_pb2
 from protos.codec import Codec

@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from crypto_msg import cable
-from crypto_msg.cable import MAX_CONTENT, Addressee, Attachment, Expansion, Inner, Kind, Relation, check_draft, posts_of
+from crypto_msg.bounds import check_draft
+from crypto_msg.cable import MAX_CONTENT, Addressee, Attachment, Expansion, Inner, Kind, Relation, posts_of
 from crypto_msg.display import safe_file_name
 from crypto_msg.dtg import format_dtg, parse_dtg
 from crypto_msg.wire import CODEC, decode_draft, decode_inner, encode_draft, encode_inner
