@@ -7,7 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from cli.founding import load_genesis, terminal_config
+from ledger.genesis import Founding
 from ledger.network_policy import policy_text
+from node.client import fetch_certificate
 from node.config import GENESIS_FILE, KEYS_FOLDER, node_folder
 from node.secrets import load_node_keys
 from protos.errors import DutabartaError, Refused, Unavailable
@@ -24,6 +26,15 @@ REQUEST = "request.json"
 
 
 @dataclass(frozen=True, slots=True)
+class Newcomer:
+    """Who is to be enrolled, with what roles (numbers, ascending) and clearance."""
+
+    name: str
+    roles: tuple[int, ...]
+    clearance: int
+
+
+@dataclass(frozen=True, slots=True)
 class Prepared:
     """A new officer's terminal, not yet on the ledger."""
 
@@ -36,26 +47,50 @@ class Prepared:
         return self.folder.path / REQUEST
 
 
-def prepare(home: Path, name: str, roles: tuple[int, ...], clearance: int, passphrase: bytes) -> Prepared:
+def prepare(home: Path, who: Newcomer, passphrase: bytes) -> Prepared:
     """Make H/terminals/NAME and its request; one that an earlier attempt left unfinished is taken up again.
 
     Raises `Refused("terminal-exists")` if that officer is enrolled, "file-missing" if `home` is no settled post.
     """
-    folder = Folder(home / "terminals" / name)
-    if (folder.path / "config.toml").exists():
-        if not (folder.path / REQUEST).exists():
-            raise Refused("terminal-exists", f"{name} has a terminal here already", hint="choose another name", name=name)
-        folder.load_keyring(passphrase)
-        return Prepared(folder, folder.load_config(), read_request(folder.path / REQUEST))
+    folder = Folder(home / "terminals" / who.name)
+    if unfinished := _unfinished(folder, passphrase):
+        return unfinished
     place = node_folder(home)
     _, founding = load_genesis(place / GENESIS_FILE)
     keys = load_node_keys(place / KEYS_FOLDER)
     post = next((one for one in founding.state.posts() if one.entry_key == keys.entry.public_key.key), None)
     if post is None:
         raise Refused("not-in-genesis", "the genesis does not name the keys of this post", hint="see `node join`")
-    candidate = new_candidate(post.code, name, roles, clearance)
-    certificate = keys.tls.certificate
-    config = terminal_config(founding, post.code, name, candidate.officer_id, post.address, certificate)
+    return _make(folder, who, founding, post.code, post.address, keys.tls.certificate, passphrase)
+
+
+def prepare_remote(
+    path: Path, who: Newcomer, address: str, pin: bytes, genesis: Path, post: str, passphrase: bytes
+) -> Prepared:
+    """The same in a folder of its own, for a node elsewhere. Raises "wrong-pin", "unreachable", "unknown-post"."""
+    folder = Folder(path)
+    if unfinished := _unfinished(folder, passphrase):
+        return unfinished
+    _, founding = load_genesis(genesis)
+    founding.state.active_post(post)
+    return _make(folder, who, founding, post, address, fetch_certificate(address, pin), passphrase)
+
+
+def _unfinished(folder: Folder, passphrase: bytes) -> Prepared | None:
+    if not (folder.path / "config.toml").exists():
+        return None
+    if not (folder.path / REQUEST).exists():
+        name = folder.path.name
+        raise Refused("terminal-exists", f"{name} has a terminal here already", hint="choose another name", name=name)
+    folder.load_keyring(passphrase)
+    return Prepared(folder, folder.load_config(), read_request(folder.path / REQUEST))
+
+
+def _make(
+    folder: Folder, who: Newcomer, founding: Founding, post: str, address: str, certificate: bytes, passphrase: bytes
+) -> Prepared:
+    candidate = new_candidate(post, who.name, who.roles, who.clearance)
+    config = terminal_config(founding, post, who.name, candidate.officer_id, address, certificate)
     keyring = Keyring.generate()
     request = enrolment_request(founding.network_id, candidate, keyring)
     make_private_folder(folder.path)

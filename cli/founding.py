@@ -129,8 +129,13 @@ def settle(home: Path, leaves: Sequence[bytes], passphrase: bytes, at: int) -> N
     if post is None:
         raise Refused("not-in-genesis", "this genesis does not name the keys of this post", hint="ask HQ for the right one")
     save_genesis(folder / GENESIS_FILE, leaves)
-    if (home / PENDING).exists():
+    if has_first_supervisors(home):
         _settle_supervisors(home, post.code, post.address, founding, keys, passphrase, at)
+
+
+def has_first_supervisors(home: Path) -> bool:
+    """Whether the terminals of the first supervisors still wait for the network."""
+    return (home / PENDING).exists()
 
 
 def free_addresses(count: int) -> tuple[str, ...]:

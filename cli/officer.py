@@ -22,7 +22,8 @@ def officer() -> None:
     """Help stands in the string tables."""
 
 
-def _roles(_context: click.Context, _parameter: click.Parameter, value: str) -> tuple[int, ...]:
+def parse_roles(_context: click.Context, _parameter: click.Parameter, value: str) -> tuple[int, ...]:
+    """Role numbers from `drafter,releaser`. Raises click.BadParameter."""
     names = {name.strip().lower() for name in value.split(",")}
     if not names <= set(ROLES):
         raise click.BadParameter(t("usage.bad-role", roles=", ".join(ROLES)))
@@ -32,7 +33,7 @@ def _roles(_context: click.Context, _parameter: click.Parameter, value: str) -> 
 @officer.command("enrol")
 @click.argument("name")
 @home_option
-@option("--role", "roles", required=True, callback=_roles)
+@option("--role", "roles", required=True, callback=parse_roles)
 @option("--clearance", type=click.Choice(CLASSIFICATIONS, case_sensitive=False), required=True)
 @passphrase_option
 @json_option
@@ -44,7 +45,7 @@ def enrol(
 
     passphrase = read_passphrase(passphrase_file, confirm=True)
     level = number_of(clearance, CLASSIFICATIONS)
-    made = enrolment.prepare(home, folder_name(name), roles, level, passphrase)
+    made = enrolment.prepare(home, enrolment.Newcomer(folder_name(name), roles, level), passphrase)
     if made.config.exercise:
         enrolment.complete_exercise(home, made, passphrase)
     emit(

@@ -6,7 +6,8 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from ledger.entry import decode_entry_leaf
+from ledger.entry import EntryLeaf, decode_entry_leaf
+from ledger.governance import GovernanceModule
 from ledger.state import State
 from protos.errors import Refused, Unavailable, VerificationFailed
 from terminal.desk import Desk
@@ -42,10 +43,9 @@ class Submitter:
 
     def _final(self, leaf: bytes, size: int, deadline: float) -> ProvedState:
         entry = decode_entry_leaf(leaf)
-        author = entry.signatures[0].key_id
         while True:
             try:
-                used = self.view.judge(lambda state: state.sequence(author), at_least=size)
+                used = self.view.judge(lambda state: _used(state, entry), at_least=size)
             except Unavailable as problem:
                 if problem.code not in ("not-yet", "timeout"):
                     raise
@@ -65,6 +65,13 @@ class Submitter:
                 hint="the node keeps it; run the same command again later",
             )
         self.sleep(POLL_SECONDS)
+
+
+def _used(state: State, leaf: EntryLeaf) -> int:
+    """The last number used in the series that the entry belongs to: governance's, or its author's."""
+    if leaf.entry.kind in GovernanceModule.kinds:
+        return state.network().governance_number
+    return state.sequence(leaf.signatures[0].key_id)
 
 
 def next_sequence(state: State, key_id: bytes) -> int:

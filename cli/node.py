@@ -1,0 +1,62 @@
+"""`dutabarta node`: run a post's daemon, ask how it is, bring a post into its network."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+from cli.commands import group, option
+from cli.options import FILE, home_option, json_option, passphrase_option, read_passphrase
+from cli.output import emit
+
+
+@group("node")
+def node() -> None:
+    """Help stands in the string tables."""
+
+
+@node.command("run")
+@home_option
+def run(home: Path) -> None:
+    """Run the daemon in the foreground until SIGTERM."""
+    from node import daemon
+
+    daemon.run(home)
+
+
+@node.command("status")
+@home_option
+@json_option
+def status(home: Path, as_json: bool) -> None:
+    """Ask the running daemon, as its operator."""
+    from node.client import NodeClient
+    from node.config import KEYS_FOLDER, load_config, node_folder
+    from node.secrets import load_node_keys
+
+    folder = node_folder(home)
+    config, keys = load_config(folder), load_node_keys(folder / KEYS_FOLDER)
+    with NodeClient(config.listen, keys.tls.certificate, keys.tls, unary_seconds=10.0) as client:
+        emit(client.status().to_json(), as_json)
+
+
+@node.command("join")
+@home_option
+@option("--genesis", type=FILE, required=True)
+@option("--peer")
+@passphrase_option
+@json_option
+def join(home: Path, genesis: Path, peer: str | None, passphrase_file: Path | None, as_json: bool) -> None:
+    """Settle a post in the network whose genesis file was brought to it."""
+    from dataclasses import replace
+
+    from cli import founding
+    from node.config import load_config, node_folder, save_config
+
+    leaves, founded = founding.load_genesis(genesis)
+    passphrase = read_passphrase(passphrase_file) if founding.has_first_supervisors(home) else b""
+    founding.settle(home, leaves, passphrase, int(time.time()))
+    folder = node_folder(home)
+    config = load_config(folder)
+    if peer is not None:
+        save_config(folder, replace(config, peers={**config.peers, founded.state.headquarters(): peer}))
+    emit({"post": config.post, "network_id": founded.network_id.hex()}, as_json)
