@@ -59,7 +59,12 @@ class Database:
             os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
         except OSError as problem:
             raise _failed(problem) from problem
-        return cls(sqlite_url(path), fail_at=int(os.environ.get(FAIL_AT, "0")))
+        return cls.open_url(sqlite_url(path))
+
+    @classmethod
+    def open_url(cls, url: str) -> Database:
+        """The store at a SQLAlchemy URL; honours the fail point of the environment."""
+        return cls(url, fail_at=int(os.environ.get(FAIL_AT, "0")))
 
     def close(self) -> None:
         """Release the file."""

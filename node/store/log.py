@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from sqlalchemy import Connection, Table, delete, func, insert, select
 
+from ledger.merkle import leaf_hash
 from node.store.tables import BLOCKS, COSIGNATURES, EVIDENCE, LEAVES, META, NOTES, SIGN_STATE
+
+FINAL = "final"
+POLICY = "policy"
+_NOTES_KEPT = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +37,7 @@ class SignState:
     root: bytes
     frontier: bytes
     at: int
-    line: bytes
+    note: bytes
 
 
 def replace(tx: Connection, table: Table, **values: object) -> None:
@@ -54,7 +59,9 @@ def meta(tx: Connection, name: str) -> bytes | None:
 
 def append_block(tx: Connection, block: StoredBlock) -> None:
     """Append a block that the machine applied."""
-    rows = [{"position": block.start + i, "data": leaf} for i, leaf in enumerate(block.leaves)]
+    rows = [
+        {"position": block.start + i, "hash": leaf_hash(leaf), "data": leaf} for i, leaf in enumerate(block.leaves)
+    ]
     tx.execute(insert(LEAVES), rows)
     tx.execute(insert(BLOCKS).values(size=block.size, start=block.start, root=block.root))
 
@@ -85,56 +92,74 @@ def leaves(tx: Connection, start: int, end: int) -> tuple[bytes, ...]:
     return tuple(tx.execute(query.order_by(LEAVES.c.position)).scalars())
 
 
-def is_block_end(tx: Connection, size: int) -> bool:
-    """Whether a block of the stored log ends at `size`."""
-    return size == 0 or tx.execute(select(BLOCKS.c.size).where(BLOCKS.c.size == size)).scalar() is not None
+def index_of(tx: Connection, entry_hash: bytes) -> int | None:
+    """The first log index of the leaf with this RFC 6962 leaf hash, or None."""
+    return tx.execute(select(func.min(LEAVES.c.position)).where(LEAVES.c.hash == entry_hash)).scalar()
 
 
-def save_note(tx: Connection, size: int, note: bytes) -> None:
-    """Keep a checkpoint under the policy, and forget older ones but the newest few."""
-    replace(tx, NOTES, size=size, note=note)
-    tx.execute(delete(NOTES).where(NOTES.c.size < size, NOTES.c.size.not_in(
-        select(NOTES.c.size).order_by(NOTES.c.size.desc()).limit(_NOTES_KEPT).scalar_subquery())))
+def hashes(tx: Connection, start: int, end: int) -> tuple[bytes, ...]:
+    """The stored hashes of the leaves of [start, end)."""
+    query = select(LEAVES.c.hash).where(LEAVES.c.position >= start, LEAVES.c.position < end)
+    return tuple(tx.execute(query.order_by(LEAVES.c.position)).scalars())
 
 
-_NOTES_KEPT = 64
+def truncate(tx: Connection, size: int) -> None:
+    """Forget every block from `size` on."""
+    tx.execute(delete(LEAVES).where(LEAVES.c.position >= size))
+    tx.execute(delete(BLOCKS).where(BLOCKS.c.start >= size))
 
 
-def newest_note(tx: Connection) -> tuple[int, bytes] | None:
-    """(size, signed note) of the newest kept checkpoint."""
-    row = tx.execute(select(NOTES.c.size, NOTES.c.note).order_by(NOTES.c.size.desc()).limit(1)).first()
+def save_note(tx: Connection, kind: str, size: int, note: bytes) -> None:
+    """Keep a signed note of `kind` (FINAL or POLICY), and forget older ones but the newest few."""
+    replace(tx, NOTES, kind=kind, size=size, note=note)
+    older = select(NOTES.c.size).where(NOTES.c.kind == kind).order_by(NOTES.c.size.desc()).offset(_NOTES_KEPT)
+    tx.execute(delete(NOTES).where(NOTES.c.kind == kind, NOTES.c.size.in_(tx.execute(older).scalars().all())))
+
+
+def newest_note(tx: Connection, kind: str) -> tuple[int, bytes] | None:
+    """(size, signed note) of the newest kept one of `kind`."""
+    query = select(NOTES.c.size, NOTES.c.note).where(NOTES.c.kind == kind).order_by(NOTES.c.size.desc())
+    row = tx.execute(query.limit(1)).first()
     return (row.size, row.note) if row else None
 
 
 def save_cosignature(tx: Connection, post: str, size: int, root: bytes, line: bytes) -> None:
-    """Keep another post's cosignature until a larger policy checkpoint makes it needless."""
+    """Keep another post's cosignature, durable before that post gets an answer."""
     replace(tx, COSIGNATURES, post=post, size=size, root=root, line=line)
 
 
-def cosignatures(tx: Connection) -> Sequence[tuple[str, int, bytes, bytes]]:
-    """All kept cosignatures as (post, size, root, line), in rising size."""
-    query = select(COSIGNATURES.c.post, COSIGNATURES.c.size, COSIGNATURES.c.root, COSIGNATURES.c.line)
-    return [tuple(row) for row in tx.execute(query.order_by(COSIGNATURES.c.size, COSIGNATURES.c.post))]
+def cosignatures(tx: Connection) -> list[tuple[str, int, bytes, bytes]]:
+    """(post, size, root, line) of all that are kept, in rising size."""
+    table = COSIGNATURES.c
+    query = select(table.post, table.size, table.root, table.line).order_by(table.size, table.post)
+    return [(row.post, row.size, row.root, row.line) for row in tx.execute(query)]
 
 
-def forget_cosignatures(tx: Connection, below: int) -> None:
-    """Drop the kept cosignatures of sizes below `below`, but each post's newest."""
+def newest_cosignature(tx: Connection, post: str) -> tuple[int, bytes] | None:
+    """(size, root) of the newest one kept of a post: what it asks back after a restore."""
+    query = select(COSIGNATURES.c.size, COSIGNATURES.c.root).where(COSIGNATURES.c.post == post)
+    row = tx.execute(query.order_by(COSIGNATURES.c.size.desc()).limit(1)).first()
+    return (row.size, row.root) if row else None
+
+
+def forget_cosignatures(tx: Connection, up_to: int) -> None:
+    """A policy checkpoint of size `up_to` is kept: of smaller cosignatures only each post's newest stays."""
     newest = select(COSIGNATURES.c.post, func.max(COSIGNATURES.c.size).label("size")).group_by(COSIGNATURES.c.post)
-    keep = {(row.post, row.size) for row in tx.execute(newest)}
-    for post, size in keep:
-        tx.execute(delete(COSIGNATURES).where(COSIGNATURES.c.post == post, COSIGNATURES.c.size < min(below, size)))
+    for post, size in [(row.post, row.size) for row in tx.execute(newest)]:
+        older = delete(COSIGNATURES).where(COSIGNATURES.c.post == post, COSIGNATURES.c.size <= up_to)
+        tx.execute(older.where(COSIGNATURES.c.size < size))
 
 
 def save_sign_state(tx: Connection, role: str, state: SignState) -> None:
     """Durable before the signature leaves the node. `role` is "cosigner" or "log"."""
     replace(tx, SIGN_STATE, role=role, size=state.size, root=state.root, frontier=state.frontier, at=state.at,
-            line=state.line)
+            note=state.note)
 
 
 def sign_state(tx: Connection, role: str) -> SignState | None:
     """What this key signed last, or None."""
     table = SIGN_STATE.c
-    query = select(table.size, table.root, table.frontier, table.at, table.line).where(table.role == role)
+    query = select(table.size, table.root, table.frontier, table.at, table.note).where(table.role == role)
     row = tx.execute(query).first()
     return SignState(*row) if row else None
 
@@ -143,3 +168,8 @@ def keep_evidence(tx: Connection, signer: str, kind: str, content: bytes, now: i
     """Keep the first contradiction of each signer."""
     if tx.execute(select(EVIDENCE.c.signer).where(EVIDENCE.c.signer == signer)).scalar() is None:
         tx.execute(insert(EVIDENCE).values(signer=signer, kind=kind, content=content, at=now))
+
+
+def accused(tx: Connection) -> list[str]:
+    """The signers of whom evidence is kept."""
+    return list(tx.execute(select(EVIDENCE.c.signer).order_by(EVIDENCE.c.signer)).scalars())

@@ -35,53 +35,49 @@ def _text(name: str, *, key: bool = False) -> Column[str]:
 META = Table("meta", METADATA, _text("name", key=True), _bytes("value"))
 
 # --- the log ---
-LEAVES = Table("leaves", METADATA, _count("position", key=True), _bytes("data"))
+LEAVES = Table("leaves", METADATA, _count("position", key=True), _bytes("hash"), _bytes("data"))
 BLOCKS = Table("blocks", METADATA, _count("size", key=True), _count("start"), _bytes("root"))
-NOTES = Table("notes", METADATA, _count("size", key=True), _bytes("note"))
+NOTES = Table("notes", METADATA, _text("kind", key=True), _count("size", key=True), _bytes("note"))
 COSIGNATURES = Table(
-    "cosignatures", METADATA,
-    _text("post", key=True), _count("size", key=True), _bytes("root"), _bytes("line"),
+    "cosignatures", METADATA, _text("post", key=True), _count("size", key=True), _bytes("root"), _bytes("line")
 )
 SIGN_STATE = Table(
     "sign_state", METADATA,
-    _text("role", key=True), _count("size"), _bytes("root"), _bytes("frontier"), _count("at"), _bytes("line"),
+    _text("role", key=True), _count("size"), _bytes("root"), _bytes("frontier"), _count("at"), _bytes("note"),
 )
 PENDING = Table(
     "pending", METADATA,
-    _bytes("leaf_hash", key=True), _bytes("leaf"), Column("own", Boolean, nullable=False),
-    _text("code"), _text("text"), _count("position"), _count("at"),
+    _bytes("leaf_hash", key=True), _bytes("leaf"), _text("code"), _text("text"), _count("at"),
 )
 EVIDENCE = Table("evidence", METADATA, _text("signer", key=True), _text("kind"), _bytes("content"), _count("at"))
 
 # --- anchoring ---
 BATCHES = Table(
-    "batches", METADATA,
-    _bytes("root", key=True), _text("kind"), _bytes("leaf"), _count("position"),
+    "batches", METADATA, _count("sequence", key=True), _bytes("leaf"), _bytes("hashes"), _count("position")
 )
-BATCH_ITEMS = Table(
-    "batch_items", METADATA,
+SLOT_ITEMS = Table(
+    "slot_items", METADATA,
     Column("number", _Count, primary_key=True, autoincrement=True),
     Column("item_hash", LargeBinary, nullable=False, unique=True),
-    _bytes("salt"), _text("kind"), _bytes("envelope_id"),
-    Column("batch_root", LargeBinary, ForeignKey(BATCHES.c.root), nullable=True),
+    _text("kind"), _bytes("salt"), _bytes("envelope_id"),
+    Column("sequence", _Count, ForeignKey(BATCHES.c.sequence), nullable=True),
     _count("place"),
+    sqlite_autoincrement=True,
 )
-BATCH_LEAVES = Table(
-    "batch_leaves", METADATA,
-    Column("batch_root", LargeBinary, ForeignKey(BATCHES.c.root, ondelete="CASCADE"), primary_key=True),
-    _bytes("hashes"),
+PROOFS = Table(
+    "proofs", METADATA,
+    _bytes("envelope_id", key=True), _text("kind", key=True), _bytes("item_hash", key=True), _bytes("proof"),
 )
-PROOFS = Table("proofs", METADATA, _bytes("item_hash", key=True), _bytes("envelope_id"), _bytes("proof"))
 
 # --- the courier ---
 BODIES = Table(
     "bodies", METADATA,
-    _bytes("envelope_id", key=True), _count("length"), _count("received"), Column("whole", Boolean, nullable=False),
+    _bytes("envelope_id", key=True), _count("length"), Column("whole", Boolean, nullable=False),
 )
 BODY_PARTS = Table(
     "body_parts", METADATA,
     Column("envelope_id", LargeBinary, ForeignKey(BODIES.c.envelope_id, ondelete="CASCADE"), primary_key=True),
-    _count("offset", key=True), _bytes("data"),
+    _count("offset", key=True), _count("length"), _bytes("data"),
 )
 ITEMS = Table(
     "items", METADATA,
@@ -107,7 +103,10 @@ HOPS = Table(
 )
 
 # --- what terminals deposit ---
-BUNDLES = Table("bundles", METADATA, _bytes("bundle_hash", key=True), _bytes("terminal_id"), _bytes("signed_bundle"))
+BUNDLES = Table(
+    "bundles", METADATA, _bytes("bundle_hash", key=True), _bytes("terminal_id"), _bytes("signed_bundle"),
+    _count("arrival"),
+)
 OPENINGS = Table("openings", METADATA, _bytes("officer_id", key=True), _bytes("salt"), _text("name"))
 SERIALS = Table(
     "serials", METADATA,
@@ -118,10 +117,10 @@ ALARMS = Table(
     _text("code", key=True), _text("subject", key=True), _text("text"), _count("at"),
 )
 
-Index("items_waiting", ITEMS.c.destination, ITEMS.c.state)
+Index("items_by_state", ITEMS.c.state, ITEMS.c.destination)
 Index("inbox_of_terminal", INBOX.c.terminal_id, INBOX.c.position)
-Index("batch_items_open", BATCH_ITEMS.c.batch_root)
-Index("batch_items_envelope", BATCH_ITEMS.c.envelope_id)
+Index("inbox_of_envelope", INBOX.c.envelope_id)
+Index("slot_items_batch", SLOT_ITEMS.c.sequence)
+Index("leaves_by_hash", LEAVES.c.hash)
 Index("bundles_of_terminal", BUNDLES.c.terminal_id)
-Index("proofs_of_envelope", PROOFS.c.envelope_id)
 Index("envelopes_of_cable", ENVELOPES.c.cable_id)

@@ -1,0 +1,20 @@
+"""Bounds and answers that both services share."""
+
+from __future__ import annotations
+
+from node.sequence import EntryOutcome
+from protos import node_pb2 as pb
+from protos.errors import Malformed
+
+MAX_IDS = 1024
+
+
+def bounded(size: int, limit: int, what: str) -> None:
+    """Raise `Malformed("too-large")` if `size` exceeds `limit`."""
+    if size > limit:
+        raise Malformed("too-large", f"{size} is more than {limit} for {what}", size=size, limit=limit)
+
+
+def entry_result(outcome: EntryOutcome) -> pb.EntryResult:
+    """The wire form of an outcome."""
+    return pb.EntryResult(code=outcome.code, text=outcome.text, index=outcome.index or 0)

@@ -1,0 +1,42 @@
+"""What a node says of itself."""
+
+from __future__ import annotations
+
+from node.links import Links
+from node.shell.ledger import LedgerShell
+from node.shell.peers import PeerLinks
+from node.store import courier, deposits
+from node.wire import Alarm, PeerStatus, QueueStatus, Status
+
+
+class Health:
+    """Gathers the status from the node's parts."""
+
+    def __init__(self, ledger: LedgerShell, links: Links, peers: PeerLinks) -> None:
+        self._ledger = ledger
+        self._links = links
+        self._peers = peers
+
+    def status(self) -> Status:
+        """The state now. `ready`: the log is loaded, the rollback check is done, a policy checkpoint is there."""
+        ledger, machine = self._ledger, self._ledger.chain.machine
+        policy = ledger.policy_note
+        with ledger.database.read() as tx:
+            queues, alarms = courier.queue_sizes(tx), deposits.alarms(tx)
+        heights = self._peers.heights
+        return Status(
+            post=ledger.post,
+            role="validator" if ledger.is_validator else "follower",
+            ready=policy is not None and ledger.witness.is_ready,
+            log_size=machine.size,
+            root=machine.root,
+            checkpoint_age_seconds=max(0, ledger.clock() - ledger.chain.time_at(policy[0])) if policy else -1,
+            peers=tuple(
+                PeerStatus(code, self._links.reached.get(code, False), heights.get(code, 0)) for code in ledger.others()
+            ),
+            queues=tuple(QueueStatus(*row) for row in queues),
+            alarms=tuple(Alarm(*row) for row in alarms),
+            network_id=machine.network_id,
+            final_size=ledger.follower.final,
+            policy_size=policy[0] if policy else 0,
+        )

@@ -1,0 +1,255 @@
+"""The node's ledger: carries out what sequencer, follower, witness, collector and slots ask for.
+
+Everything that touches the store is done at once, in order, before the next action; what goes over a link is handed
+to `Outbox` and comes back as an event. Everybody who waits for progress waits on `pulse`.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections import deque
+from collections.abc import Callable, Iterable
+from typing import Protocol
+
+from ledger.machine import Machine
+from node import actions as act
+from node.actions import Action
+from node.anchor import Slots
+from node.api.door import Door
+from node.chain import Chain
+from node.collect import Collector
+from node.follow import Follower
+from node.secrets import NodeKeys
+from node.sequence import PENDING, EntryOutcome, Solo
+from node.shell.pulse import Pulse
+from node.shell.recovery import COSIGNER, StoredLog
+from node.shell.slots import StoredSlots
+from node.splitview import SplitViews
+from node.store import deposits, log
+from node.store.database import Database
+from node.store.log import FINAL, POLICY, SignState, StoredBlock
+from node.witness import Witness
+
+_log = logging.getLogger(__name__)
+_STOPPED = "stopped-signing"
+OWN = "own"
+
+
+class Outbox(Protocol):
+    """Where actions that need a link go; the answers come back as events of `LedgerShell`."""
+
+    def send(self, action: Action) -> None:
+        """Carry out FetchBlocks, DropPeer, SendCosignature, AskOwnNewest or SubmitEntry, without blocking."""
+
+
+class LedgerShell:
+    """One node's machines around one chain. All methods run in the event loop's thread."""
+
+    def __init__(
+        self, post: str, keys: NodeKeys, database: Database, machine: Machine, door: Door, clock: Callable[[], int],
+        rebuild: Callable[[], Machine],
+    ) -> None:
+        self.post = post
+        self.database = database
+        self.door = door
+        self.clock = clock
+        self.pulse = Pulse()
+        self.notes: dict[str, tuple[int, bytes]] = {}
+        self._rebuild = rebuild
+        self._outbox: Outbox | None = None
+        self.on_proofs: Callable[[list[bytes]], None] = lambda envelope_ids: None
+        stored = StoredLog(database)
+        self.index_of = stored.index_of
+        self.chain = Chain(machine, stored)
+        self._load(keys)
+        self._update_door()
+
+    def _load(self, keys: NodeKeys) -> None:
+        with self.database.read() as tx:
+            final, policy = log.newest_note(tx, FINAL), log.newest_note(tx, POLICY)
+            signed, stopped = log.sign_state(tx, COSIGNER), log.meta(tx, _STOPPED)
+            accused = log.accused(tx)
+        for kind, note in ((FINAL, final), (POLICY, policy)):
+            if note is not None:
+                self.notes[kind] = note
+        founding = self.chain.machine.genesis.post_count + 2
+        policy_size = policy[0] if policy else 0
+        views = SplitViews(accused)
+        self.follower = Follower(self.chain, views, final[0] if final else founding, policy_size)
+        self.collector = Collector(self.chain, views, policy_size)
+        self.witness = Witness(
+            self.chain, self.post, keys.cosigner, log_signer=keys.log if self.is_validator else None,
+            state=_to_action(signed) if signed else None, stopped=stopped.decode() if stopped else "",
+        )
+        block_seconds = 0 if self.chain.machine.genesis.exercise else 1
+        self.solo = Solo(self.chain, self.index_of, block_seconds=block_seconds) if self.is_validator else None
+        self._stored_slots = StoredSlots(self.database)
+        self.slots = Slots(
+            self.chain, self.post, keys.entry, os.urandom, index_of=self.index_of,
+            waiting=self._stored_slots.waiting(), batches=self._stored_slots.batches(),
+        )
+
+    # --- what others read ------------------------------------------------------------------------------------
+
+    @property
+    def is_validator(self) -> bool:
+        """Whether this post orders entries now."""
+        return self.post in self.chain.machine.state.network().validators
+
+    @property
+    def policy_note(self) -> tuple[int, bytes] | None:
+        """(size, signed note) of the newest checkpoint under the policy."""
+        return self.notes.get(POLICY)
+
+    @property
+    def newest_note(self) -> bytes:
+        """This side's newest checkpoint, for a Hello; empty before the first."""
+        return max(self.notes.values(), default=(0, b""))[1]
+
+    @property
+    def block_time(self) -> int:
+        """The block time of the newest final block, POSIX seconds."""
+        return self.chain.time_at(self.follower.final)
+
+    def address_of(self, post: str) -> str | None:
+        """The address on the ledger of a post in force."""
+        found = self.chain.machine.state.post(post)
+        return found.address if found is not None and found.is_active else None
+
+    def sequencers(self) -> list[str]:
+        """The posts to submit entries to and to follow first."""
+        return [code for code in self.chain.machine.state.network().validators if code != self.post]
+
+    def others(self) -> list[str]:
+        """All other posts in force."""
+        return [post.code for post in self.chain.machine.state.posts() if post.is_active and post.code != self.post]
+
+    # --- events ------------------------------------------------------------------------------------------------
+
+    def start(self, outbox: Outbox) -> None:
+        """Begin: ask the others what they know of this node, offer the last cosignature again."""
+        self._outbox = outbox
+        with self.database.read() as tx:
+            kept = log.cosignatures(tx)
+        for post, size, root, line in kept:
+            self.perform(self.collector.line_received(post, size, root, line))
+        self.perform(self.witness.start(self.clock()))
+
+    def tick(self) -> None:
+        """To be called a few times a second."""
+        now = self.clock()
+        if self.solo is not None and self.witness.is_ready and not self.witness.stopped:
+            self.perform(self.solo.tick(now))
+        self.perform(self.follower.tick(now))
+        self.perform(self.slots.tick(now))
+        self.perform(self.witness.advance(self.follower.final, now))
+
+    def submit(self, leaf: bytes) -> EntryOutcome:
+        """Hand an entry to the own sequencer and keep it until it is settled. Only at a validator."""
+        assert self.solo is not None
+        outcome = self.solo.submit(leaf, self.clock())
+        if outcome.code == PENDING:
+            with self.database.write() as tx:
+                deposits.submit(tx, leaf, self.clock())
+        return outcome
+
+    def perform(self, actions: Iterable[Action]) -> None:
+        """Carry out actions in order, and then what follows from them."""
+        queue = deque(actions)
+        while queue:
+            queue.extend(self._do(queue.popleft()))
+
+    def _do(self, action: Action) -> list[Action]:
+        match action:
+            case act.Append():
+                return self._append(action)
+            case act.Final(size, note) | act.PolicyNote(size, note):
+                return self._keep_note(action)
+            case act.SaveSignState():
+                self._save_sign_state(action)
+            case act.OwnNote(size, note):
+                self._show(OWN, size, note)
+                return self.collector.own_note(note) + self.follower.note_received(self.post, note, self.clock())
+            case act.SaveCosignature(post, size, root, line):
+                with self.database.write() as tx:
+                    log.save_cosignature(tx, post, size, root, line)
+            case act.SaveBatch() | act.BatchSettled() | act.SaveProofs():
+                proved = self._stored_slots.carry_out(action)
+                self.pulse.beat()
+                if proved:
+                    self.on_proofs(proved)
+            case act.Alarm() | act.KeepEvidence() | act.StopSigning():
+                self._note_trouble(action)
+            case act.Truncate(size):
+                self._truncate(size)
+            case _:
+                self._send(action)
+        return []
+
+    # --- carrying out ------------------------------------------------------------------------------------------
+
+    def _append(self, block: act.Append) -> list[Action]:
+        now = self.clock()
+        with self.database.write() as tx:
+            log.append_block(tx, StoredBlock(block.start, block.leaves, block.root))
+            deposits.settle_accepted(tx, block.leaves)
+        if self.solo is not None:
+            self.solo.committed()
+        actions = self.follower.appended(now) + self.slots.appended(block.start, block.leaves)
+        actions += self.witness.advance(self.follower.final, now)
+        self._update_door()
+        self.pulse.beat()
+        return actions
+
+    def _keep_note(self, action: act.Final | act.PolicyNote) -> list[Action]:
+        kind = FINAL if isinstance(action, act.Final) else POLICY
+        with self.database.write() as tx:
+            log.save_note(tx, kind, action.size, action.note)
+            if kind == POLICY:
+                log.forget_cosignatures(tx, action.size)
+        self._show(kind, action.size, action.note)
+        if isinstance(action, act.PolicyNote):
+            return self.slots.policy_note(action.size, action.note)
+        return self.witness.advance(self.follower.final, self.clock())
+
+    def _show(self, kind: str, size: int, note: bytes) -> None:
+        if size >= self.notes.get(kind, (0, b""))[0]:
+            self.notes[kind] = size, note
+            self.pulse.beat()
+
+    def _save_sign_state(self, action: act.SaveSignState) -> None:
+        state = SignState(action.size, action.root, action.frontier, action.at, action.note)
+        with self.database.write() as tx:
+            log.save_sign_state(tx, COSIGNER, state)
+
+    def _note_trouble(self, action: act.Alarm | act.KeepEvidence | act.StopSigning) -> None:
+        with self.database.write() as tx:
+            match action:
+                case act.Alarm(code, subject, text):
+                    _log.warning("alarm %s (%s): %s", code, subject, text)
+                    deposits.alarm(tx, code, subject, text, self.clock())
+                case act.KeepEvidence(signer, kind, content):
+                    log.keep_evidence(tx, signer, kind, content, self.clock())
+                case act.StopSigning(reason):
+                    log.set_meta(tx, _STOPPED, reason.encode())
+        if isinstance(action, act.StopSigning):
+            self.witness.stop(action.reason)
+
+    def _truncate(self, size: int) -> None:
+        with self.database.write() as tx:
+            log.truncate(tx, size)
+        self.follower.truncated(self._rebuild())
+        self._update_door()
+
+    def _send(self, action: Action) -> None:
+        if self._outbox is not None:
+            self._outbox.send(action)
+
+    def _update_door(self) -> None:
+        machine = self.chain.machine
+        self.door.update(machine.state, machine.time)
+
+
+def _to_action(state: SignState) -> act.SaveSignState:
+    return act.SaveSignState(state.size, state.root, state.frontier, state.at, state.note)

@@ -1,0 +1,103 @@
+"""The parts of a running node, put together."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from keys.signing import CachingVerifier, DirectVerifier
+from ledger.machine import Machine
+from node.api.door import Door
+from node.config import NodeConfig
+from node.health import Health
+from node.links import Links
+from node.secrets import NodeKeys
+from node.shell.answers import Answers
+from node.shell.carriers import Carriers
+from node.shell.courier import CourierShell
+from node.shell.directory import Directory
+from node.shell.entries import Entries
+from node.shell.intake import take_in
+from node.shell.itemchecks import ItemChecks
+from node.shell.ledger import LedgerShell
+from node.shell.mail import Mail
+from node.shell.peers import PeerLinks
+from node.shell.recovery import recover
+from node.shell.tasks import Tasks
+from node.store.database import Database
+from protos.errors import Refused
+
+TICK_SECONDS = 0.1
+_VERIFIED_KEPT = 16_384
+
+
+class Node:
+    """One post's node around its store. Build it, `start` it in a running event loop."""
+
+    def __init__(
+        self, config: NodeConfig, keys: NodeKeys, genesis: Sequence[bytes], database: Database, tasks: Tasks,
+        clock: Callable[[], int],
+    ) -> None:
+        verifier = CachingVerifier(DirectVerifier(), _VERIFIED_KEPT)
+
+        def rebuild() -> Machine:
+            return recover(database, genesis, verifier)
+
+        machine = rebuild()
+        _check_membership(config, keys, machine)
+        self.tasks = tasks
+        self.door = Door(config.post, keys.tls.certificate)
+        self.ledger = LedgerShell(config.post, keys, database, machine, self.door, clock, rebuild)
+        self.links = Links(keys.tls, self.door, self._address_of(config), config.limits)
+        self.entries = Entries(self.ledger, self.links)
+        self.peers = PeerLinks(self.ledger, self.links, self.entries, tasks)
+        self.answers = Answers(self.ledger)
+        self.directory = Directory(config.post, database, self.links, lambda: self.ledger.chain.machine.state, clock)
+        checks = ItemChecks(machine.network_id, verifier)
+        courier = CourierShell(self.ledger, checks, self._catch_up)
+        self.mail = Mail(self.ledger, courier, checks)
+        self.courier = Carriers(
+            courier, self.links, tasks, machine.state.headquarters(), config.post, self.peers.hello,
+            self.peers.hello_received,
+        )
+        courier.on_queued = self.courier.wake
+        self.ledger.on_proofs = courier.proved
+        self.health = Health(self.ledger, self.links, self.peers)
+
+    async def start(self, intake: Path) -> None:
+        """Begin the background work. `intake` holds entries and bundles that were left for this node."""
+        self.ledger.start(self.peers)
+        self.tasks.spawn(self._tick_for_ever())
+        if not self.ledger.is_validator or len(self.ledger.sequencers()) > 0:
+            self.tasks.spawn(self.peers.follow_for_ever())
+        self.tasks.spawn(self.entries.resubmit_for_ever())
+        self.tasks.spawn(self.courier.run_for_ever())
+        self.tasks.spawn(take_in(intake, self.entries, self.directory))
+
+    async def _tick_for_ever(self) -> None:
+        while True:
+            self.ledger.tick()
+            await asyncio.sleep(TICK_SECONDS)
+
+    def _catch_up(self, peer: str, size: int) -> None:
+        self.tasks.spawn(self.peers.fetch(peer, self.ledger.chain.size, size))
+
+    def _address_of(self, config: NodeConfig) -> Callable[[str], str | None]:
+        return lambda post: config.peers.get(post) or self.ledger.address_of(post)
+
+    def receive(self, peer: str, frames: object) -> object:
+        """See Carriers.receive."""
+        return self.courier.receive(peer, frames)  # type: ignore[arg-type]
+
+
+def _check_membership(config: NodeConfig, keys: NodeKeys, machine: Machine) -> None:
+    """A node runs only with the keys that the ledger names for its post. Raises `Refused("not-in-network")`."""
+    post = machine.state.post(config.post)
+    if post is None:
+        return  # admitted later: the log will say so
+    if post.cosigner_key != keys.cosigner.public_key.key or post.entry_key != keys.entry.public_key.key:
+        raise Refused("not-in-network", f"the keys in this folder are not those of post {config.post} on the ledger",
+                      hint="is this the folder, and the genesis, of this post?", post=config.post)
+
+

@@ -1,0 +1,65 @@
+"""Sealed bodies in rows of at most 64 KiB: written and read piece by piece, resumed at their byte offset."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from sqlalchemy import Connection, delete, func, insert, select, update
+
+from node.store.tables import BODIES, BODY_PARTS
+
+
+def begin_body(tx: Connection, envelope_id: bytes, length: int) -> None:
+    """Make room for a body that has not come yet; a body that has begun stays as it is."""
+    if tx.execute(select(BODIES.c.length).where(BODIES.c.envelope_id == envelope_id)).scalar() is None:
+        tx.execute(insert(BODIES).values(envelope_id=envelope_id, length=length, whole=False))
+
+
+def append_part(tx: Connection, envelope_id: bytes, offset: int, data: bytes) -> None:
+    """Keep the next bytes of a body."""
+    tx.execute(insert(BODY_PARTS).values(envelope_id=envelope_id, offset=offset, data=data, length=len(data)))
+
+
+def received(tx: Connection, envelope_id: bytes) -> int:
+    """Bytes kept so far: where to resume."""
+    parts = BODY_PARTS.c
+    query = select(func.max(parts.offset + parts.length)).where(parts.envelope_id == envelope_id)
+    return tx.execute(query).scalar() or 0
+
+
+def finish_body(tx: Connection, envelope_id: bytes) -> None:
+    """Mark a body whole: all bytes are here and give the signed root."""
+    tx.execute(update(BODIES).where(BODIES.c.envelope_id == envelope_id).values(whole=True))
+
+
+def is_whole(tx: Connection, envelope_id: bytes) -> bool:
+    """Whether the verified body is here."""
+    return bool(tx.execute(select(BODIES.c.whole).where(BODIES.c.envelope_id == envelope_id)).scalar())
+
+
+def drop_unfinished(tx: Connection, envelope_id: bytes) -> None:
+    """Forget a body that is not whole."""
+    tx.execute(delete(BODIES).where(BODIES.c.envelope_id == envelope_id, BODIES.c.whole.is_(False)))
+
+
+def part_at(tx: Connection, envelope_id: bytes, offset: int) -> bytes:
+    """The bytes from `offset` to the end of the row that holds it; empty at the end."""
+    parts = BODY_PARTS.c
+    query = select(parts.offset, parts.data).where(parts.envelope_id == envelope_id, parts.offset <= offset)
+    row = tx.execute(query.order_by(parts.offset.desc()).limit(1)).first()
+    return row.data[offset - row.offset :] if row else b""
+
+
+def read_body(tx: Connection, envelope_id: bytes, offset: int, length: int) -> bytes:
+    """Bytes [offset, offset + length) of a body, fewer at its end."""
+    pieces: list[bytes] = []
+    while length and (piece := part_at(tx, envelope_id, offset)[:length]):
+        pieces.append(piece)
+        offset, length = offset + len(piece), length - len(piece)
+    return b"".join(pieces)
+
+
+def offsets(tx: Connection, envelope_id: bytes) -> Iterator[int]:
+    """Where each kept part begins."""
+    query = select(BODY_PARTS.c.offset).where(BODY_PARTS.c.envelope_id == envelope_id)
+    yield from list(tx.execute(query.order_by(BODY_PARTS.c.offset)).scalars())
