@@ -70,7 +70,8 @@ def _check_addressees(draft: Draft) -> None:
     _require(bool(draft.action), "action addressee")
     for name in (one.name for one in everybody):
         if not is_name(name):
-            raise Malformed("bad-addressee", f"{name[:40]!r} is no post code or collective", name=name[:40])
+            hint = "Write a post's code, as DEL, or a collective, as ALL-MISSIONS."
+            raise Malformed("bad-addressee", f"{name[:40]!r} is no post code or collective", hint=hint, name=name[:40])
     _require(len({one.name for one in everybody}) == len(everybody), "addressee named twice")
     _require(all(one.precedence in PRECEDENCES for one in everybody), "precedence")
     _require(draft.precedence == max(one.precedence for one in everybody), "highest precedence")
@@ -89,7 +90,8 @@ def _check_cable(inner: Inner, draft: Draft) -> None:
     _require(len(inner.anchor_salt) == SALT_BYTES, "anchor salt")
     _require(bool(inner.drafter) and bool(inner.releaser), "drafter or releaser")
     names = [one.collective for one in inner.expansions]
-    _require(set(names) <= {one.name for one in (*draft.action, *draft.info)}, "expansion")
+    addressed = {one.name for one in (*draft.action, *draft.info)}
+    _require(all(name in addressed and not is_code(name) for name in names), "expansion")
     _require_ascending(names, MAX_ADDRESSEES, "expansion")
     for one in inner.expansions:
         _require_ascending(one.posts, MAX_POSTS, "expansion")
@@ -135,7 +137,8 @@ def _check_text(text: str, longest: int, what: str) -> None:
     try:
         size = len(text.encode())
     except UnicodeEncodeError as problem:
-        raise Malformed("not-unicode", f"the {what} is not Unicode text", what=what) from problem
+        hint = "Type it again, or paste it as plain text."
+        raise Malformed("not-unicode", f"the {what} is not Unicode text", hint=hint, what=what) from problem
     if size > longest:
         hint = "Shorten it, or move it into an attachment."
         text = f"a {what} has {size} bytes, at most {longest}"
@@ -145,9 +148,11 @@ def _check_text(text: str, longest: int, what: str) -> None:
 def _bounded(values: Iterable[object], most: int, what: str) -> None:
     count = len(tuple(values))
     if count > most:
-        raise Malformed("too-many", f"{count} times {what}, at most {most}", what=what, limit=most)
+        hint = "Leave some out, or send a second cable."
+        raise Malformed("too-many", f"{count} times {what}, at most {most}", hint=hint, what=what, limit=most)
 
 
 def _require(holds: bool, what: str) -> None:
     if not holds:
-        raise Malformed("bad-field", f"the cable's {what} is missing or not allowed", what=what)
+        hint = "Correct this field, or ask the originator to."
+        raise Malformed("bad-field", f"the cable's {what} is missing or not allowed", hint=hint, what=what)

@@ -14,6 +14,7 @@ from itertools import accumulate, pairwise
 import zstandard
 
 from crypto_msg.cable import MAX_CONTENT, MAX_INNER, Attachment, check_content_size
+from crypto_msg.hints import DO_NOT_RELY
 from keys.public import SIGNATURE_BYTES, SUITE_DUAL
 from protos.errors import Malformed, VerificationFailed
 
@@ -75,11 +76,11 @@ def split_stream(stream: bytes) -> Content:
     view = memoryview(stream)
     size = int.from_bytes(view[:_U32], "big")
     if size > len(stream) - _U32:
-        raise Malformed("bad-content", "the compressed content is longer than the stream")
+        raise Malformed("bad-content", "the compressed content is longer than the stream", hint=DO_NOT_RELY)
     content = memoryview(_decompress(view[_U32 : _U32 + size]))
     inner_size = int.from_bytes(content[:_U32], "big")
     if len(content) < _U32 or inner_size > min(MAX_INNER, len(content) - _U32):
-        raise Malformed("bad-content", "the inner message is longer than the content")
+        raise Malformed("bad-content", "the inner message is longer than the content", hint=DO_NOT_RELY)
     inner_end = _U32 + inner_size
     return Content(bytes(content[_U32:inner_end]), content[inner_end:], size, view[_U32 + size :])
 
@@ -89,7 +90,9 @@ def split_signatures(content: Content, count: int) -> tuple[bytes, ...]:
     view, end = content.tail, count * DUAL_BYTES
     expected = padded_length(content.compressed_bytes, count) - _U32 - content.compressed_bytes
     if len(view) != expected or view[end:] != bytes(len(view) - end):
-        raise Malformed("bad-padding", f"{count} signatures and zeros up to the padded length do not follow")
+        raise Malformed(
+            "bad-padding", f"{count} signatures and zeros up to the padded length do not follow", hint=DO_NOT_RELY
+        )
     return tuple(bytes(view[at : at + DUAL_BYTES]) for at in range(0, end, DUAL_BYTES))
 
 
@@ -97,7 +100,9 @@ def split_files(files: memoryview, attachments: Sequence[Attachment]) -> tuple[b
     """Each attachment's bytes. Raises `VerificationFailed` ("attachment-changed") unless sizes and hashes hold."""
     ends = list(accumulate((one.size for one in attachments), initial=0))
     if ends[-1] != len(files):
-        raise VerificationFailed("attachment-changed", "the content is not as long as the signed attachments")
+        raise VerificationFailed(
+            "attachment-changed", "the content is not as long as the signed attachments", hint=DO_NOT_RELY
+        )
     pieces = tuple(bytes(files[start:end]) for start, end in pairwise(ends))
     check_files(pieces, attachments)
     return pieces
@@ -106,10 +111,14 @@ def split_files(files: memoryview, attachments: Sequence[Attachment]) -> tuple[b
 def check_files(files: Sequence[bytes], attachments: Sequence[Attachment]) -> None:
     """Raise `VerificationFailed` ("attachment-changed") unless the files are those that the draft lists."""
     if len(files) != len(attachments):
-        raise VerificationFailed("attachment-changed", f"{len(files)} files for {len(attachments)} attachments")
+        raise VerificationFailed(
+            "attachment-changed", f"{len(files)} files for {len(attachments)} attachments", hint=DO_NOT_RELY
+        )
     for data, attachment in zip(files, attachments, strict=True):
         if len(data) != attachment.size or sha256(data).digest() != attachment.hash:
-            raise VerificationFailed("attachment-changed", f"attachment {attachment.name!r} is not what was signed")
+            raise VerificationFailed(
+                "attachment-changed", f"attachment {attachment.name!r} is not what was signed", hint=DO_NOT_RELY
+            )
 
 
 def _decompress(frame: memoryview) -> bytes:
@@ -117,9 +126,13 @@ def _decompress(frame: memoryview) -> bytes:
     try:
         declared = zstandard.frame_content_size(frame)
         if declared > MAX_CONTENT:
-            raise Malformed("compression-bomb", f"the content says it has {declared} bytes, at most {MAX_CONTENT}")
+            raise Malformed(
+                "compression-bomb", f"the content says it has {declared} bytes, at most {MAX_CONTENT}", hint=DO_NOT_RELY
+            )
         if declared < 0:
-            raise Malformed("bad-content", "the compressed content does not say its size")
+            raise Malformed("bad-content", "the compressed content does not say its size", hint=DO_NOT_RELY)
         return zstandard.ZstdDecompressor().decompress(frame, allow_extra_data=False)
     except zstandard.ZstdError as problem:
-        raise Malformed("bad-content", "the content is not what it says it is when decompressed") from problem
+        raise Malformed(
+            "bad-content", "the content is not what it says it is when decompressed", hint=DO_NOT_RELY
+        ) from problem

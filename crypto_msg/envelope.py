@@ -7,6 +7,7 @@ from functools import lru_cache
 
 from crypto_msg.cable import CABLE_ID_BYTES, ID_BYTES, KINDS, PRECEDENCES
 from crypto_msg.content import is_padded_length
+from crypto_msg.hints import DO_NOT_RELY, SYNCHRONISE
 from crypto_msg.segments import BodyRoot, Buffer, body_length
 from crypto_msg.wire import CODEC, Head, Outer, SignedParts
 from crypto_msg.wraps import MAX_WRAPS, check_wraps
@@ -88,7 +89,9 @@ def check_head(head: Head, network_id: bytes, terminal: Terminal | None, verifie
 def check_network(outer: Outer, network_id: bytes) -> None:
     """Raise `VerificationFailed` ("wrong-network") unless the envelope was made for this network."""
     if outer.network_id != network_id:
-        raise VerificationFailed("wrong-network", f"this was sealed for network {outer.network_id.hex()}")
+        raise VerificationFailed(
+            "wrong-network", f"this was sealed for network {outer.network_id.hex()}", hint=DO_NOT_RELY
+        )
 
 
 def check_envelope_signature(head: Head, outer: Outer, terminal: Terminal | None, verifier: Verifier) -> None:
@@ -96,7 +99,7 @@ def check_envelope_signature(head: Head, outer: Outer, terminal: Terminal | None
     known = terminal is not None and terminal.terminal_id == outer.terminal_id and terminal.post == outer.post
     if terminal is None or not known or not is_in_force(terminal.enrolled_at, terminal.retired_at, outer.size_seen):
         text = f"terminal {outer.terminal_id.hex()[:16]} was not enrolled at {outer.post} at size {outer.size_seen}"
-        raise VerificationFailed("unknown-terminal", text, post=outer.post, size=outer.size_seen)
+        raise VerificationFailed("unknown-terminal", text, post=outer.post, size=outer.size_seen, hint=SYNCHRONISE)
     signed = CODEC.encode(SignedParts(head.envelope_id, head.body_root, head.wraps_root))
     key = PublicKey(SUITE_ED25519, terminal.key)
     verifier.verify(key, Purpose.ENVELOPE, outer.network_id, signed, head.signature)
@@ -120,13 +123,15 @@ class BodyCheck:
     def update(self, data: Buffer) -> None:
         """Take the next bytes. Raises `VerificationFailed` ("body-changed") as soon as there are too many."""
         if self._root.length + len(data) > self._length:
-            raise VerificationFailed("body-changed", f"the body is longer than {self._length} bytes")
+            raise VerificationFailed("body-changed", f"the body is longer than {self._length} bytes", hint=DO_NOT_RELY)
         self._root.update(data)
 
     def finish(self) -> None:
         """Raise `VerificationFailed` ("body-changed") unless all bytes have come and give the signed root."""
         if self._root.length != self._length or self._root.root() != self._expected:
-            raise VerificationFailed("body-changed", "the body is not the one that the terminal signed")
+            raise VerificationFailed(
+                "body-changed", "the body is not the one that the terminal signed", hint=DO_NOT_RELY
+            )
 
 
 def verify_body(head: Head, body: Buffer) -> None:
@@ -138,4 +143,4 @@ def verify_body(head: Head, body: Buffer) -> None:
 
 def _require(holds: bool, what: str) -> None:
     if not holds:
-        raise Malformed("bad-envelope", f"the envelope's {what} is not allowed", what=what)
+        raise Malformed("bad-envelope", f"the envelope's {what} is not allowed", what=what, hint=DO_NOT_RELY)

@@ -9,6 +9,7 @@ from hashlib import sha256
 from crypto_msg.cable import Draft, Inner, Kind, posts_of
 from crypto_msg.content import split_files, split_signatures, split_stream
 from crypto_msg.envelope import check_envelope_signature, check_form, check_network, verify_body
+from crypto_msg.hints import DO_NOT_RELY, SYNCHRONISE
 from crypto_msg.rules import Signers, View, check_expansions, check_release, check_signers, is_reader
 from crypto_msg.segments import Buffer, ContentKeys, open_body
 from crypto_msg.signatures import DraftSignature, expected_signatures, released_bytes, verify_signatures
@@ -78,7 +79,9 @@ def open_cable(head: Head, body: Buffer, reader: Reader) -> OpenedCable:
     cek, n = open_wrap(_own_wrap(head, reader.terminal_id), reader.prekeys, context)  # 4
     keys = ContentKeys.from_cek(cek)
     if keys.commitment != outer.cek_commit:  # 5
-        raise VerificationFailed("key-not-committed", "the content key is not the one that the envelope commits to")
+        raise VerificationFailed(
+            "key-not-committed", "the content key is not the one that the envelope commits to", hint=DO_NOT_RELY
+        )
     verify_body(head, body)
     content = split_stream(open_body(keys.body_key, head.envelope_id, body))  # 6
     inner, draft = decode_inner(content.inner, Kind(outer.kind))
@@ -111,14 +114,18 @@ def _own_wrap(head: Head, terminal_id: bytes) -> Wrap:
     for placed in head.wraps:
         if placed.wrap.terminal_id == terminal_id:
             return placed.wrap
-    raise VerificationFailed("no-wrap", "the envelope holds no wrap for this terminal")
+    raise VerificationFailed("no-wrap", "the envelope holds no wrap for this terminal", hint=DO_NOT_RELY)
 
 
 def _check_agreement(outer: Outer, draft: Draft) -> None:
     if (outer.cable_id, outer.precedence) != (draft.cable_id, draft.precedence):
-        raise VerificationFailed("outer-disagrees", "outside and inside name another cable id or precedence")
+        raise VerificationFailed(
+            "outer-disagrees", "outside and inside name another cable id or precedence", hint=DO_NOT_RELY
+        )
     if outer.kind != Kind.COUNTERSIGNATURE and outer.post != draft.post:
-        raise VerificationFailed("outer-disagrees", f"sealed at {outer.post}, but drafted for {draft.post}")
+        raise VerificationFailed(
+            "outer-disagrees", f"sealed at {outer.post}, but drafted for {draft.post}", hint=DO_NOT_RELY
+        )
 
 
 def _check_rules(outer: Outer, inner: Inner, draft: Draft, origin: Terminal | None, view: View) -> Signers:
@@ -129,7 +136,11 @@ def _check_rules(outer: Outer, inner: Inner, draft: Draft, origin: Terminal | No
         signers = check_signers(draft, inner, view)
     officer = _sealing_officer(signers)
     if origin is None or origin.officer_id != officer.officer_id:
-        raise Refused("not-his-terminal", "the envelope was not sealed at the terminal of the officer who signed last")
+        raise Refused(
+            "not-his-terminal",
+            "the envelope was not sealed at the terminal of the officer who signed last",
+            hint=DO_NOT_RELY,
+        )
     return signers
 
 
@@ -141,6 +152,8 @@ def _sealing_officer(signers: Signers) -> Officer:
 def _check_reader(outer: Outer, draft: Draft, posts: tuple[str, ...], reader: Reader) -> None:
     terminal = reader.view.terminal(reader.terminal_id)
     if terminal is None or not is_reader(reader.view, terminal, draft.classification):
-        raise Refused("not-cleared", "this terminal's officer was not active and cleared for this at S")
+        raise Refused(
+            "not-cleared", "this terminal's officer was not active and cleared for this at S", hint=SYNCHRONISE
+        )
     if outer.kind == Kind.CABLE and terminal.post not in posts:
-        raise Refused("not-addressed", f"post {terminal.post} is not among the cable's addressees")
+        raise Refused("not-addressed", f"post {terminal.post} is not among the cable's addressees", hint=SYNCHRONISE)

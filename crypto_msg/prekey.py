@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from hashlib import sha256
 from typing import Any
 
+from crypto_msg.hints import SYNCHRONISE
 from crypto_msg.wire import CODEC, Bundle, Prekey, SignedBundle
 from keys.prekey import KEM_ID, seal
 from keys.public import SUITE_ED25519, PublicKey
@@ -21,6 +22,8 @@ from protos.errors import Refused, VerificationFailed
 
 MAX_SIGNED_BUNDLE = 5120
 HASH_BYTES = 32
+
+_ASK_HEADQUARTERS = "Do not seal to it; tell headquarters. The terminal gets the cable with its next prekey."
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,9 +71,13 @@ def verify_bundle(
     signed = CODEC.decode(SignedBundle, data, limit=MAX_SIGNED_BUNDLE)
     bundle = CODEC.decode(Bundle, signed.bundle, limit=MAX_SIGNED_BUNDLE)
     if bundle != bundle_for(network_id, terminal.terminal_id, recorded.epoch, bundle.public_key):
-        raise VerificationFailed("bad-bundle", "the bundle is for another network, terminal, epoch or KEM")
+        raise VerificationFailed(
+            "bad-bundle", "the bundle is for another network, terminal, epoch or KEM", hint=_ASK_HEADQUARTERS
+        )
     if recorded.terminal_id != terminal.terminal_id or terminal.officer_id != officer.officer_id:
-        raise VerificationFailed("bad-bundle", "the records belong to different terminals or officers")
+        raise VerificationFailed(
+            "bad-bundle", "the records belong to different terminals or officers", hint=SYNCHRONISE
+        )
     terminal_key = PublicKey(SUITE_ED25519, terminal.key)
     _verify(signed.terminal, terminal_key, Purpose.BUNDLE_TERMINAL, network_id, signed.bundle, verifier)
     _verify(signed.officer, officer.key, Purpose.BUNDLE, network_id, signed.bundle, verifier)
@@ -100,7 +107,7 @@ class PrekeyModule:
         body: Prekey = context.body
         terminal = context.state.active_terminal(body.terminal_id)
         if len(body.bundle_hash) != HASH_BYTES:
-            raise Refused("bad-prekey", "a bundle hash has 32 bytes")
+            raise Refused("bad-prekey", "a bundle hash has 32 bytes", hint="Publish the prekey again.")
         last = current_prekey(context.state, body.terminal_id)
         expected = 1 if last is None else last.epoch + 1
         if body.epoch != expected:
@@ -122,5 +129,7 @@ def _verify(
     signature: Signature | None, key: PublicKey, purpose: Purpose, network_id: bytes, data: bytes, verifier: Verifier
 ) -> None:
     if signature is None or signature.key_id != key.key_id:
-        raise VerificationFailed("bad-bundle", f"the {purpose} signature is not by the key on the ledger")
+        raise VerificationFailed(
+            "bad-bundle", f"the {purpose} signature is not by the key on the ledger", hint=_ASK_HEADQUARTERS
+        )
     verifier.verify(key, purpose, network_id, data, signature.signature)

@@ -10,6 +10,7 @@ from enum import IntEnum
 
 from crypto_msg.cable import ID_BYTES
 from crypto_msg.envelope import is_in_force
+from crypto_msg.hints import DO_NOT_RELY, SYNCHRONISE
 from crypto_msg.prekey import VerifiedBundle
 from crypto_msg.wire import CODEC, Receipt, SealedReceipt, SignedReceipt
 from keys.prekey import OVERHEAD_BYTES, Prekey, seal
@@ -57,7 +58,7 @@ def verify_receipt(data: bytes, network_id: bytes, terminal: Terminal | None, ve
     receipt, signature, signed = _split(data)
     if terminal is None or not _is_by(receipt, signature, terminal):
         text = f"terminal {receipt.terminal_id.hex()[:16]} was not enrolled at {receipt.post} at size {receipt.size}"
-        raise VerificationFailed("unknown-terminal", text, post=receipt.post, size=receipt.size)
+        raise VerificationFailed("unknown-terminal", text, post=receipt.post, size=receipt.size, hint=SYNCHRONISE)
     key = PublicKey(SUITE_ED25519, terminal.key)
     verifier.verify(key, Purpose.RECEIPT, network_id, signed, signature.signature)
     return receipt
@@ -95,7 +96,11 @@ def open_receipt(data: bytes, prekeys: Mapping[bytes, Prekey]) -> bytes:
     sealed = read_sealed_receipt(data)
     prekey = prekeys.get(sealed.bundle_hash)
     if prekey is None:
-        raise VerificationFailed("prekey-gone", "this terminal no longer holds the prekey of this receipt")
+        raise VerificationFailed(
+            "prekey-gone",
+            "this terminal no longer holds the prekey of this receipt",
+            hint="Nothing can be done: it was sealed to a prekey that has been erased.",
+        )
     padded = prekey.open(sealed.sealed, _info(sealed.envelope_id, sealed.terminal_id, sealed.bundle_hash))
     end = 2 + int.from_bytes(padded[:2], "big")
     signed, padding = padded[2:end], padded[end:]
@@ -109,7 +114,7 @@ def _split(data: bytes) -> tuple[Receipt, Signature, bytes]:
     receipt = CODEC.decode(Receipt, outer.receipt, limit=MAX_RECEIPT)
     _check(receipt)
     if outer.signature is None:
-        raise Malformed("bad-receipt", "the receipt has no signature")
+        raise Malformed("bad-receipt", "the receipt has no signature", hint=DO_NOT_RELY)
     return receipt, outer.signature, outer.receipt
 
 
@@ -130,4 +135,4 @@ def _info(envelope_id: bytes, terminal_id: bytes, bundle_hash: bytes) -> bytes:
 
 def _require(holds: bool) -> None:
     if not holds:
-        raise Malformed("bad-receipt", "a field of the receipt is not allowed")
+        raise Malformed("bad-receipt", "a field of the receipt is not allowed", hint=DO_NOT_RELY)

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from crypto_msg.cable import Classification, Draft, Expansion, Inner, Precedence
+from crypto_msg.hints import SYNCHRONISE
 from ledger.names import is_code
 from ledger.records import Officer, Post, Terminal
 from ledger.roles import Role
@@ -52,7 +53,8 @@ def check_signers(draft: Draft, inner: Inner, view: View) -> Signers:
     principals = [one.officer_id for one in (drafter, releaser) if one is not None]
     others = [one.officer_id for one in (*clearers, *co_releasers)]
     if set(others) & set(principals) or len(set(others)) != len(others):
-        raise Refused("same-signer", "an officer cannot clear or co-release what he drafts or releases")
+        hint = "Ask another officer."
+        raise Refused("same-signer", "an officer cannot clear or co-release what he drafts or releases", hint=hint)
     return Signers(drafter, clearers, co_releasers, releaser)
 
 
@@ -60,7 +62,8 @@ def check_release(draft: Draft, inner: Inner, view: View) -> Signers:
     """As `check_signers`, and raise `Refused` ("two-officers") unless enough officers stand behind a cable."""
     signers = check_signers(draft, inner, view)
     if signers.drafter is None or signers.releaser is None:
-        raise Refused("two-officers", "a cable names its drafter and its releaser")
+        hint = "Let a releaser of the post release it."
+        raise Refused("two-officers", "a cable names its drafter and its releaser", hint=hint)
     alone = signers.drafter.officer_id == signers.releaser.officer_id
     co_released = draft.precedence == Precedence.FLASH and bool(signers.co_releasers)
     if alone and needs_two_officers(draft) and not co_released:
@@ -84,8 +87,7 @@ def is_cleared(officer: Officer | None, classification: int) -> bool:
 def is_reader(view: View, terminal: Terminal, classification: int) -> bool:
     """Whether a terminal gets the content key: in force, at a post in force, its officer active and cleared at S."""
     post, officer = view.post(terminal.post), view.officer(terminal.officer_id)
-    in_force = terminal.is_active and post is not None and post.is_active
-    return in_force and is_cleared(officer, classification)
+    return terminal.is_active and _is_active(post) and is_cleared(officer, classification)
 
 
 COLLECTIVES: Mapping[str, Callable[[Post], bool]] = {
@@ -109,7 +111,8 @@ def expand(names: Iterable[str], posts: Sequence[Post]) -> tuple[Expansion, ...]
         _require_known(name, name in COLLECTIVES)
         meant = tuple(sorted(code for code, post in active.items() if COLLECTIVES[name](post)))
         if not meant:
-            raise Refused("empty-collective", f"{name} means no post on this network", name=name)
+            hint = "Name the posts one by one."
+            raise Refused("empty-collective", f"{name} means no post on this network", hint=hint, name=name)
         expansions.append(Expansion(name, meant))
     return tuple(expansions)
 
@@ -118,7 +121,10 @@ def check_expansions(draft: Draft, expansions: Sequence[Expansion], view: View) 
     """Raise `Refused` ("unknown-post") unless every addressee was a post at S or is an expanded collective."""
     expanded = {one.collective for one in expansions}
     for name in (one.name for one in (*draft.action, *draft.info)):
-        _require_known(name, name in expanded & set(COLLECTIVES) or (is_code(name) and view.post(name) is not None))
+        _require_known(name, name in expanded & set(COLLECTIVES) or (is_code(name) and _is_active(view.post(name))))
+
+
+_ASK_THERE = "Ask an officer of that post."
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,25 +141,30 @@ class _Acts:
     def clearer(self, key_id: bytes) -> Officer:
         officer = self._officer(key_id, "clear", (Role.DRAFTER, Role.RELEASER))
         if officer.post != self.draft.post and not self._is_headquarters(officer):
-            raise Refused("wrong-post", "only an officer of the post or of headquarters clears a draft", act="clear")
+            text = "only an officer of the post or of headquarters clears a draft"
+            raise Refused("wrong-post", text, hint=_ASK_THERE, act="clear")
         return officer
 
     def co_releaser(self, key_id: bytes) -> Officer:
         officer = self._officer(key_id, "co-release", (Role.RELEASER,))
         if not self._is_headquarters(officer):
-            raise Refused("wrong-post", "only a releaser of headquarters co-releases", act="co-release")
+            raise Refused(
+                "wrong-post", "only a releaser of headquarters co-releases", hint=_ASK_THERE, act="co-release"
+            )
         return officer
 
     def _of_post(self, key_id: bytes, act: str, roles: Sequence[Role]) -> Officer:
         officer = self._officer(key_id, act, roles)
         if officer.post != self.draft.post:
-            raise Refused("wrong-post", f"an officer of {officer.post} cannot {act} for {self.draft.post}", act=act)
+            text = f"an officer of {officer.post} cannot {act} for {self.draft.post}"
+            raise Refused("wrong-post", text, hint=_ASK_THERE, act=act)
         return officer
 
     def _officer(self, key_id: bytes, act: str, roles: Sequence[Role]) -> Officer:
         officer = self.view.officer_of_key(key_id)
         if officer is None or not officer.is_active or officer.key.key_id != key_id:
-            raise Refused("unknown-signer", f"key {key_id.hex()[:16]} is no active officer's at S", act=act)
+            text = f"key {key_id.hex()[:16]} is no active officer's at S"
+            raise Refused("unknown-signer", text, hint=SYNCHRONISE, act=act)
         if not any(officer.has_role(role) for role in roles):
             hint = "Ask a supervisor of the post for the role."
             raise Refused("role-missing", f"the officer may not {act}", hint=hint, act=act)
@@ -165,6 +176,10 @@ class _Acts:
     def _is_headquarters(self, officer: Officer) -> bool:
         post = self.view.post(officer.post)
         return post is not None and post.headquarters and post.is_active
+
+
+def _is_active(post: Post | None) -> bool:
+    return post is not None and post.is_active
 
 
 def _require_known(name: str, known: bool) -> None:

@@ -14,6 +14,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
+from crypto_msg.hints import DO_NOT_RELY
 from ledger.merkle import Frontier, leaf_hash
 from protos.errors import VerificationFailed
 
@@ -66,7 +67,9 @@ def open_body(body_key: bytes, envelope_id: bytes, body: Buffer) -> bytes:
             cipher.decrypt(_nonce(number, number == last), piece, envelope_id) for number, piece in enumerate(pieces)
         )
     except (InvalidTag, ValueError) as problem:
-        raise VerificationFailed("body-changed", "a segment does not open under the cable's key") from problem
+        raise VerificationFailed(
+            "body-changed", "a segment does not open under the cable's key", hint=DO_NOT_RELY
+        ) from problem
 
 
 class BodyRoot:

@@ -55,7 +55,11 @@ def arrange(inner: Inner, given: Iterable[DraftSignature]) -> tuple[bytes, ...]:
     by_signer = {(one.purpose, one.key_id): one.signature for one in given}
     expected = [one for one in expected_signatures(inner) if one[0] != Purpose.RELEASE]
     if set(by_signer) != set(expected):
-        raise Refused("wrong-signatures", "the signatures are not those of the officers whom the cable names")
+        raise Refused(
+            "wrong-signatures",
+            "one officer at most drafts, and each signature stands for one act",
+            hint="Make the draft again.",
+        )
     return tuple(by_signer[one] for one in expected)
 
 

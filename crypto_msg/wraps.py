@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 
+from crypto_msg.hints import DO_NOT_RELY
 from crypto_msg.prekey import VerifiedBundle
 from crypto_msg.segments import CEK_BYTES
 from crypto_msg.wire import Head, PlacedWrap, Wrap
@@ -92,7 +93,7 @@ def split_head(head: Head, terminal_ids: Iterable[bytes]) -> Head:
     wanted = frozenset(terminal_ids)
     tree = Tree(_leaf(placed.wrap) for placed in head.wraps)
     if tree.root() != head.wraps_root:
-        raise Malformed("bad-wraps", "only a head that holds every wrap can be split")
+        raise Malformed("bad-wraps", "only a head that holds every wrap can be split", hint=DO_NOT_RELY)
     kept = tuple(placed for placed in head.wraps if placed.wrap.terminal_id in wanted)
     if len(kept) == tree.size:
         return head
@@ -106,16 +107,18 @@ def check_wraps(head: Head, count: int) -> None:
     """
     placed = head.wraps
     if not 1 <= len(placed) <= count:
-        raise Malformed("bad-wraps", f"the head holds {len(placed)} of {count} wraps")
+        raise Malformed("bad-wraps", f"the head holds {len(placed)} of {count} wraps", hint=DO_NOT_RELY)
     if any(len(one.wrap.terminal_id) != 32 or len(one.wrap.sealed) != SEALED_WRAP_BYTES for one in placed):
-        raise Malformed("bad-wraps", "a wrap has another size")
+        raise Malformed("bad-wraps", "a wrap has another size", hint=DO_NOT_RELY)
     for one, following in pairwise(placed):
         if one.index >= following.index or one.wrap.terminal_id >= following.wrap.terminal_id:
-            raise Malformed("bad-wraps", "the wraps are not in ascending order")
+            raise Malformed("bad-wraps", "the wraps are not in ascending order", hint=DO_NOT_RELY)
     try:
         _check_root(head, count)
     except VerificationFailed as problem:
-        raise VerificationFailed("wraps-changed", "a wrap does not stand under the signed wraps root") from problem
+        raise VerificationFailed(
+            "wraps-changed", "a wrap does not stand under the signed wraps root", hint=DO_NOT_RELY
+        ) from problem
 
 
 def open_wrap(wrap: Wrap, prekeys: Mapping[bytes, Prekey], context: WrapContext) -> tuple[bytes, int]:
@@ -149,9 +152,9 @@ def _check_root(head: Head, count: int) -> None:
             verify_inclusion(_leaf(one.wrap), one.index, count, one.path, head.wraps_root)
         return
     if any(one.path or one.index != at for at, one in enumerate(head.wraps)):
-        raise Malformed("bad-wraps", "a head with all wraps holds them in order, without paths")
+        raise Malformed("bad-wraps", "a head with all wraps holds them in order, without paths", hint=DO_NOT_RELY)
     if wraps_root(one.wrap for one in head.wraps) != head.wraps_root:
-        raise VerificationFailed("wraps-changed", "the wraps do not give the wraps root")
+        raise VerificationFailed("wraps-changed", "the wraps do not give the wraps root", hint=DO_NOT_RELY)
 
 
 def _leaf(wrap: Wrap) -> bytes:

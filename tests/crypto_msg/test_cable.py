@@ -110,6 +110,7 @@ A, B = b"a" * 32, b"b" * 32
         {"clearers": (b"",)},
         {"co_releasers": tuple(bytes([n]) * 32 for n in range(1, 6))},
         {"expansions": (Expansion("ALL-POSTS", ("DEL",)),)},
+        {"expansions": (Expansion("DEL", ("LON",)),)},
         {"expansions": (Expansion("DEL", ()),)},
         {"expansions": (Expansion("DEL", ("LON", "DEL")),)},
         {"expansions": (Expansion("DEL", ("ALL-POSTS",)),)},

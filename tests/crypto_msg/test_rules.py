@@ -153,6 +153,8 @@ def test_every_addressee_is_a_post_or_an_expanded_collective(world: World) -> No
         (plain_draft(action=(Addressee("XYZ", 1),)), []),
         (plain_draft(action=(Addressee("MY-FRIENDS", 1),)), [Expansion("MY-FRIENDS", ("DEL",))]),
     ]
+    world.codes["LON"] = replace(world.codes["LON"], retired_at=9)
+    wrong.append((plain_draft(action=(Addressee("LON", 1),)), []))
     for draft, expansions in wrong:
         with pytest.raises(Refused):
             check_expansions(draft, expansions, world)
