@@ -151,7 +151,8 @@ def test_every_changed_byte_of_the_first_block_is_refused_or_another_network(net
 
 def test_missing_added_and_swapped_leaves_are_refused(net: TestNetwork) -> None:
     first, *posts, record = net.leaves
-    for leaves in ([], [first], [first, record], [first, *posts], [first, *posts[1:], record], [first, *posts[::-1], record]):
+    fewer, swapped = [first, *posts[1:], record], [first, *posts[::-1], record]
+    for leaves in ([], [first], [first, record], [first, *posts], fewer, swapped):
         with pytest.raises(DutabartaError):
             Machine.found(leaves, (), net.verifier)
 

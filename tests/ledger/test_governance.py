@@ -178,14 +178,18 @@ def test_a_retired_post_acts_no_more_and_its_code_is_not_used_again(
     refuses(machine, net.governance(machine, "post-admitted", card), "known-post")
 
 
-@pytest.mark.parametrize(("code", "name"), [("DHA", "headquarters-stays"), ("XYZ", "unknown-post"), ("", "unknown-post")])
+@pytest.mark.parametrize(
+    ("code", "name"), [("DHA", "headquarters-stays"), ("XYZ", "unknown-post"), ("", "unknown-post")]
+)
 def test_headquarters_and_strangers_are_not_retired(
     net: TestNetwork, machine: Machine, refuses: Refuses, code: str, name: str
 ) -> None:
     refuses(machine, net.governance(machine, "post-retired", PostRetired(code)), name)
 
 
-@pytest.mark.parametrize(("role", "suite"), [("cosigner", SUITE_MLDSA44), ("log", SUITE_ED25519), ("consensus", SUITE_ED25519)])
+@pytest.mark.parametrize(
+    ("role", "suite"), [("cosigner", SUITE_MLDSA44), ("log", SUITE_ED25519), ("consensus", SUITE_ED25519)]
+)
 def test_a_node_key_is_replaced_by_the_roots(net: TestNetwork, machine: Machine, role: str, suite: int) -> None:
     key = net.fresh(suite)
     net.run(machine, net.governance(machine, "node-key-changed", NodeKeyChanged("DEL", role, prove(key, role))))
