@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from ledger.checkpoint import Checkpoint, parse_checkpoint
+from ledger.network_policy import policy_of
 from ledger.note import NoteSignature, SignedNote
 from ledger.policy import Policy
 from node.actions import Action, DropPeer, PolicyNote, SaveCosignature
 from node.chain import Chain, signer_of
-from node.policy import policy_in_force
 from node.splitview import SplitViews
 from protos.errors import DutabartaError
 
@@ -86,7 +86,7 @@ class Collector:
         if size <= self._policy_size or not self._chain.is_block_end(size):
             return None
         if size not in self._open:
-            self._open[size] = Gathering(checkpoint, policy_in_force(self._chain.state_at(size), checkpoint.origin))
+            self._open[size] = Gathering(checkpoint, policy_of(self._chain.state_at(size), checkpoint.origin))
             if len(self._open) > MAX_OPEN:
                 del self._open[min(self._open)]
         return self._open.get(size)

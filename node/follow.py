@@ -6,10 +6,10 @@ from collections.abc import Sequence
 
 from ledger.checkpoint import Checkpoint, parse_checkpoint
 from ledger.machine import Machine
+from ledger.network_policy import policy_of
 from ledger.note import SignedNote
 from node.actions import Action, Alarm, Append, DropPeer, FetchBlocks, Final, PolicyNote, Truncate
 from node.chain import Chain, signer_of
-from node.policy import policy_in_force
 from node.splitview import SplitViews, quorum_of
 from protos.errors import DutabartaError, Malformed, VerificationFailed
 
@@ -158,7 +158,7 @@ class Follower:
     def _take_policy_note(self, size: int, note: bytes) -> list[Action]:
         if not self._policy_size < size <= self._final:
             return []
-        policy = policy_in_force(self._chain.state_at(size), self._chain.machine.origin)
+        policy = policy_of(self._chain.state_at(size), self._chain.machine.origin)
         try:
             policy.verify(note)
         except VerificationFailed as problem:

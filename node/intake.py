@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from node.actions import (
     Action,
@@ -19,18 +19,34 @@ from node.actions import (
 )
 from node.courier import PART_BYTES, Parcel, Verdict
 
-MAX_OPEN_PER_ORIGIN = 16
-"""Bodies under way from one post in one precedence: a peer cannot fill the store with beginnings."""
+MAX_OPEN = 64
+"""Beginnings from one post in one precedence, far more than a sender's window: the stalest gives way to a new one."""
+
+
+PATIENCE = 3
+"""How often an item whose body is under way for another one is put off, before it takes over."""
 
 
 @dataclass(slots=True)
 class Incoming:
-    """An item whose body is not whole: `stored` bytes of it are durable."""
+    """An item whose body is not whole: `stored` bytes of it are durable.
+
+    `source` is the peer that all of them came from; empty before the first, after a start, and if there were several.
+    `owns_body`: the bytes came for this item. `denied` counts the offers of other items with the same body.
+    """
 
     parcel: Parcel
     stored: int = 0
-    is_checking: bool = False
     owns_body: bool = True
+    source: str = ""
+    is_checking: bool = False
+    denied: dict[bytes, int] = field(default_factory=dict)
+
+    def take(self, peer: str, count: int) -> None:
+        """`count` bytes more have come."""
+        self.source = peer if not self.stored or self.source == peer else ""
+        self.stored += count
+        self.denied.clear()
 
 
 class Receiver:
@@ -64,11 +80,10 @@ class Receiver:
             return [SendAnswer(peer, item_id, Verdict.REFUSED, code=code)]
         if not parcel.length:
             return [StoreItem(item_id), SendAnswer(peer, item_id, Verdict.STORED)]
-        if self._is_busy(parcel):
-            return [SendAnswer(peer, item_id, Verdict.NOT_YET, code="busy")]
-        is_here = self._has_body(parcel.body_id)  # once for all destinations; checked against each head
-        self._incoming[item_id] = Incoming(parcel, parcel.length if is_here else 0, owns_body=not is_here)
-        return [OpenIntake(item_id), *self._continue(peer, self._incoming[item_id])]
+        rival = next((one for one in self._incoming.values() if one.parcel.body_id == parcel.body_id), None)
+        if rival is not None and not self._gives_way(rival, item_id):
+            return [SendAnswer(peer, item_id, Verdict.NOT_YET, code="body-under-way")]
+        return self._begin(peer, parcel, rival)
 
     def part_received(self, peer: str, item_id: bytes, offset: int, data: bytes) -> list[Action]:
         """Body bytes. Stored only in order; anything else is answered with what is stored."""
@@ -82,7 +97,8 @@ class Receiver:
             return [DropPeer(peer, "bad-part")]
         if offset != one.stored:
             return [SendAnswer(peer, item_id, Verdict.WANT, one.stored)]
-        one.stored += len(data)
+        one.take(peer, len(data))
+        self._incoming[item_id] = self._incoming.pop(item_id)  # the freshest stands last
         return [StorePart(item_id, offset, data), *self._continue(peer, one)]
 
     def body_checked(self, peer: str, item_id: bytes, code: str) -> list[Action]:
@@ -90,11 +106,13 @@ class Receiver:
         one = self._incoming.pop(item_id, None)
         if one is None:
             return []
-        if code:
-            text = f"{peer} sent a body that does not belong to its envelope: {code}"
-            return [DropIntake(item_id, one.owns_body), SendAnswer(peer, item_id, Verdict.REFUSED, code=code),
-                    Alarm("bad-body", item_id.hex(), text)]
-        return [StoreItem(item_id), SendAnswer(peer, item_id, Verdict.STORED)]
+        if not code:
+            return [StoreItem(item_id), SendAnswer(peer, item_id, Verdict.STORED)]
+        text = f"the body of an item from {one.parcel.origin} does not belong to its envelope: {code}"
+        is_certain = one.source == peer or not one.owns_body  # else another peer may have spoilt it: start again
+        verdict = Verdict.REFUSED if is_certain else Verdict.NOT_YET
+        return [DropIntake(item_id, one.owns_body), SendAnswer(peer, item_id, verdict, code=code),
+                Alarm("bad-body", item_id.hex(), text)]
 
     def expired(self, block_time: int) -> list[Action]:
         """Forget beginnings of items whose expiry has passed."""
@@ -112,8 +130,33 @@ class Receiver:
         one.is_checking = True
         return [CheckBody(peer, item_id)]
 
-    def _is_busy(self, parcel: Parcel) -> bool:
-        """Whether the same body is under way already, or too many from this post are."""
-        others = [one.parcel for one in self._incoming.values() if one.parcel.origin == parcel.origin]
-        alike = sum(one.precedence == parcel.precedence for one in others)
-        return alike >= MAX_OPEN_PER_ORIGIN or any(one.body_id == parcel.body_id for one in others)
+    def _begin(self, peer: str, parcel: Parcel, rival: Incoming | None) -> list[Action]:
+        """A body is taken once for all destinations, and checked against each head."""
+        item_id = parcel.item_id
+        if rival is not None:
+            del self._incoming[rival.parcel.item_id]
+            one = Incoming(parcel, rival.stored, rival.owns_body, rival.source)
+            freed: list[Action] = [DropIntake(rival.parcel.item_id, with_body=False)]
+        else:
+            is_here = self._has_body(parcel.body_id)
+            one = Incoming(parcel, parcel.length if is_here else 0, owns_body=not is_here)
+            freed = self._make_room(parcel)
+        self._incoming[item_id] = one
+        return [*freed, OpenIntake(item_id), *self._continue(peer, one)]
+
+    def _gives_way(self, rival: Incoming, item_id: bytes) -> bool:
+        """Whether nothing has come for the item that this one has been waiting for."""
+        if len(rival.denied) > MAX_OPEN:
+            rival.denied.clear()
+        rival.denied[item_id] = rival.denied.get(item_id, 0) + 1
+        return rival.denied[item_id] > PATIENCE and not rival.is_checking
+
+    def _make_room(self, parcel: Parcel) -> list[Action]:
+        """Forget the stalest beginning of this kind, when there are too many: it may have come by another way."""
+        kind = parcel.origin, parcel.precedence
+        alike = [one for one in self._incoming.values() if (one.parcel.origin, one.parcel.precedence) == kind]
+        stale = next((one for one in alike if not one.is_checking), None)
+        if len(alike) < MAX_OPEN or stale is None:
+            return []
+        del self._incoming[stale.parcel.item_id]
+        return [DropIntake(stale.parcel.item_id, stale.owns_body)]
