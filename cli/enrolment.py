@@ -155,7 +155,9 @@ def _headquarters(session: Session) -> str:
 
 
 def _terminals(home: Path) -> Iterator[Path]:
-    return iter(sorted(one.parent for one in (home / "terminals").glob("*/config.toml")))
+    """The terminals of a post that are on the ledger: a pending request marks the others."""
+    found = sorted(one.parent for one in (home / "terminals").glob("*/config.toml"))
+    return (path for path in found if not (path / REQUEST).exists())
 
 
 def _no_supervisors(posts: list[str]) -> Unavailable:
