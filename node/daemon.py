@@ -22,7 +22,7 @@ from node.store.database import Database
 from protos.errors import Unavailable
 
 _log = logging.getLogger(__name__)
-STOP_SECONDS = 2.0
+STOP_SECONDS = 0.5
 
 
 def run(home: Path) -> None:
@@ -32,6 +32,7 @@ def run(home: Path) -> None:
     """
     os.umask(0o077)
     logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(levelname)s %(message)s")
+    logging.getLogger("alembic").setLevel(logging.WARNING)
     asyncio.run(serve(node_folder(home)))
 
 

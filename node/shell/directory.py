@@ -6,6 +6,7 @@ The node checks what it stores against the ledger, so that it never keeps a stra
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections import defaultdict
 from collections.abc import Callable, Iterable
 from typing import Any
@@ -25,7 +26,10 @@ MAX_NAME_BYTES = 256
 MAX_YEAR = 9999
 OFFICER_ID_BYTES = 16
 SALT_BYTES = 32
-_ASK_SECONDS = 8.0
+_ASK_SECONDS = 4.0
+_GATHER_SECONDS = 2.0
+
+_log = logging.getLogger(__name__)
 
 Opened = tuple[bytes, bytes, str]
 
@@ -161,14 +165,26 @@ class Directory:
     async def _ask(
         self, missing: dict[str, list[bytes]], method: Callable[[Any], Any], request: Callable[[list[bytes]], object]
     ) -> list[Any]:
-        """Ask each post at once; one that cannot be reached is left out."""
-        posts = [post for post in missing if post != self._post]
-        calls = [self._links.call(post, method, request(missing[post]), _ASK_SECONDS) for post in posts]
-        answers = await asyncio.gather(*calls, return_exceptions=True)
-        for answer in answers:
-            if isinstance(answer, BaseException) and not isinstance(answer, DutabartaError):
-                raise answer
-        return [answer for answer in answers if not isinstance(answer, BaseException)]
+        """Ask every post at once, HQ instead of one that cannot be reached; what nobody has is left out."""
+        calls = [self._ask_one(post, method, request(missing[post])) for post in missing if post != self._post]
+        return [answer for answer in await asyncio.gather(*calls) if answer is not None]
+
+    async def _ask_one(self, post: str, method: Callable[[Any], Any], request: object) -> Any:
+        for asked in [one for one in (post, self._state().headquarters()) if one != self._post]:
+            try:
+                return await self._links.call(asked, method, request, _ASK_SECONDS)
+            except DutabartaError as problem:
+                _log.info("%s cannot be asked for %s: %s", asked, post, problem.code)
+        return None
+
+    async def gather_for_ever(self) -> None:
+        """HQ holds what every post deposits, so that a cable can be sealed to a post whose link is down for days."""
+        while True:
+            state = self._state()
+            rosters = [state.roster(code) for code in state.codes()]
+            await self.bundles(one for roster in rosters for one in roster.terminal_ids)
+            await self.openings(one for roster in rosters for one in roster.officer_ids)
+            await asyncio.sleep(_GATHER_SECONDS)
 
 
 def _owner_of(signed_bundle: bytes) -> bytes:

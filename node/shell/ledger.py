@@ -98,6 +98,11 @@ class LedgerShell:
         return self.post in self.chain.machine.state.network().validators
 
     @property
+    def is_headquarters(self) -> bool:
+        """Whether this post is HQ: relay and keeper of what every post deposits."""
+        return self.post == self.chain.machine.state.headquarters()
+
+    @property
     def policy_note(self) -> tuple[int, bytes] | None:
         """(size, signed note) of the newest checkpoint under the policy."""
         return self.notes.get(POLICY)

@@ -73,6 +73,8 @@ class Node:
             self.tasks.spawn(self.peers.follow_for_ever())
         self.tasks.spawn(self.entries.resubmit_for_ever())
         self.tasks.spawn(self.courier.run_for_ever())
+        if self.ledger.is_headquarters:
+            self.tasks.spawn(self.directory.gather_for_ever())
         self.tasks.spawn(take_in(intake, self.entries, self.directory))
 
     async def _tick_for_ever(self) -> None:
