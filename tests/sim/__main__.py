@@ -9,7 +9,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from sim.world import Plan, World  # noqa: E402
+from sim.world import Plan, World
 
 
 def main() -> None:
@@ -23,9 +23,9 @@ def main() -> None:
     try:
         world.run()
     finally:
-        spent = time.monotonic() - started
-        print(f"{spent:.1f} s, {world.clock_.now:.0f} simulated; {world.crashes} crashes, {len(world.cables())} cables, "
-              f"{world.network.sent} messages, {world.network.lost} lost; log of {world.disks[world.headquarters].size}")
+        print(f"{time.monotonic() - started:.1f} s, {world.clock_.now:.0f} simulated; {world.crashes} crashes, "
+              f"{len(world.cables())} cables, {world.network.sent} messages, {world.network.lost} lost, "
+              f"a log of {world.disks[world.headquarters].size} leaves")
     print("settled: equal roots, every cable at every addressee, every proof verifies")
 
 

@@ -1,4 +1,4 @@
-"""The people and keys of simulated networks. Making ML-DSA keys is slow, so all seeds share them; the log is theirs alone."""
+"""The people and keys of simulated networks: making ML-DSA keys is slow, so all seeds of one size share them."""
 
 from __future__ import annotations
 
@@ -7,8 +7,6 @@ from functools import cache
 from itertools import product
 from string import ascii_uppercase
 
-from support.network import OfficerKeys, TerminalKeys, TestNetwork
-
 from crypto_msg.prekey import VerifiedBundle, bundle_for, bundle_hash, make_bundle
 from crypto_msg.wire import CODEC
 from crypto_msg.wire import Prekey as PrekeyRecord
@@ -16,6 +14,7 @@ from keys.prekey import Prekey
 from ledger.machine import Machine
 from node.actions import Append
 from node.modules import MODULES
+from support.network import OfficerKeys, TerminalKeys, TestNetwork
 
 
 @dataclass(frozen=True)

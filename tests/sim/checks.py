@@ -37,9 +37,10 @@ def _nodes(world: World) -> Iterator[str]:
 
 
 def _logs(world: World) -> Iterator[str]:
+    up = [node for node in world.nodes.values() if node is not None]
     tips = {
-        (node.chain.size, node.chain.machine.root, node.chain.machine.state.root, node.follower.final, node.disk.policy[0])
-        for node in world.nodes.values() if node is not None
+        (one.chain.size, one.chain.machine.root, one.chain.machine.state.root, one.follower.final, one.disk.policy[0])
+        for one in up
     }
     if len(tips) != 1:
         yield f"the logs differ: {sorted((size, final, policy) for size, _, _, final, policy in tips)}"

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from typing import Any, Protocol
 
 from sim.disk import Disk, StoredItem
-from support.network import PostKeys
 
 from crypto_msg.envelope import check_head, decode_head, read_outer, verify_body
 from ledger.checkpoint import parse_checkpoint
@@ -24,6 +23,7 @@ from node.sequence import Solo
 from node.splitview import SplitViews
 from node.witness import Witness
 from protos.errors import DutabartaError
+from support.network import PostKeys
 
 BLOCKS_PER_ANSWER = 32
 

@@ -12,12 +12,12 @@ from sim.desk import Deposit, SentCable, Terminal, parcel_of
 from sim.disk import Disk, StoredItem
 from sim.network import CALM, Clock, Network, Weather
 from sim.post import SimPost
-from support.network import FOUNDED_AT
 
 from ledger.state import State
 from node import actions as act
 from node.courier import ItemKind
 from protos.errors import DutabartaError
+from support.network import FOUNDED_AT
 
 LONGEST_CALM = 3600.0
 
@@ -45,8 +45,9 @@ class Plan:
             loss=random.choice((0.0, 0.05, 0.2, 0.4)), duplication=random.choice((0.0, 0.1)), least_delay=0.01,
             most_delay=random.choice((0.1, 0.6, 3.0)),
         )
-        cables = random.randint(6, 12)
-        return cls(seed, posts, cables, random.uniform(60, 150), weather, random.choice((0.0, 0.002, 0.01)) * 10 / posts)
+        cables, chaos_seconds = random.randint(6, 12), random.uniform(60, 150)
+        crash_chance = random.choice((0.0, 0.002, 0.01)) * 10 / posts
+        return cls(seed, posts, cables, chaos_seconds, weather, crash_chance)
 
 
 @dataclass
