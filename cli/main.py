@@ -24,7 +24,6 @@ MODULES = {
     "ledger": "cli.ledger:ledger",
     "audit": "cli.audit:audit",
     "verify": "cli.verify:verify",
-    "doctor": "cli.doctor:doctor",
 }
 
 

@@ -77,6 +77,19 @@ def test_a_text_has_the_same_blanks_in_both_languages() -> None:
     assert not {key for key, text in words.table("en").items() if blanks(text) != blanks(bengali[key])}
 
 
+def test_every_text_that_the_command_line_asks_for_exists() -> None:
+    english = words.table("en")
+    assert not [(path, call) for path, call, key in asked_texts() if key not in english]
+
+
+def asked_texts() -> Iterator[tuple[str, str, str]]:
+    """Every `t("key")` and `say("key")` of cli: its file, the call, the key."""
+    for path in (ROOT / "cli").glob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+            if isinstance(node, ast.Call) and is_named(node.func, {"t", "say"}) and node.args:
+                yield from ((path.name, ast.unparse(node), key) for key in codes_of(node.args[0]))
+
+
 def blanks(text: str) -> set[str]:
     """The {names} in a text."""
     return {name for _, name, _, _ in string.Formatter().parse(text) if name}
@@ -221,7 +234,7 @@ def test_the_readme_and_the_pages_show_only_commands_that_exist() -> None:
 def shown_commands(text: str) -> Iterator[str]:
     """Lines that begin with the command's name inside code blocks."""
     for block in re.findall(r"```[a-z]*\n(.*?)```", text, re.DOTALL):
-        for line in block.splitlines():
+        for line in block.replace("\\\n", " ").splitlines():
             if (line := line.strip().removeprefix("$ ")).startswith("dutabarta "):
                 yield line
 
