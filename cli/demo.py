@@ -106,9 +106,10 @@ def _found(stage: Stage, codes: tuple[str, ...]) -> None:
 
 def _enrol(stage: Stage, codes: tuple[str, ...]) -> None:
     output.say("demo.enrol")
-    for code in codes:
-        _enrol_one(stage, code, RELEASER if code == codes[0] else OFFICER, "drafter,releaser", "TOP-SECRET")
-    _enrol_one(stage, codes[0], DRAFTER, "drafter", "SECRET")
+    both = "drafter,releaser"
+    cast = [(code, OFFICER, both, "TOP-SECRET") for code in codes[1:]]
+    cast += [(codes[0], RELEASER, both, "TOP-SECRET"), (codes[0], DRAFTER, "drafter", "SECRET")]
+    stage.together(lambda one: _enrol_one(stage, *one), cast)
 
 
 def _enrol_one(stage: Stage, code: str, name: str, roles: str, clearance: str) -> None:
@@ -124,18 +125,21 @@ def _send_to_all(stage: Stage, report: Report) -> None:
     sent = _send(stage, sender, RELEASER, missions, cable, "IMMEDIATE")
     report.cable_id = sent["cable_id"]
     output.say("demo.sent", post=sender, to=", ".join(missions), serial=sent["serial"], subject=cable["subject"])
-    for code in missions:
-        text = _read(stage, code, report.cable_id)
-        if "\n\n".join(text["paragraphs"]) != cable["text"]:
-            raise DutabartaError("demo-failed", f"{code} read another text", command="cable read", said=code)
-        output.say("demo.read", post=code, serial=text["serial"], start=text["paragraphs"][0][:60])
-        stage.must("cable", "ack", report.cable_id, *_desk(stage, code))
+    stage.together(lambda code: _read_and_acknowledge(stage, code, report.cable_id, cable["text"]), missions)
     for place in stage.must("cable", "track", report.cable_id, *_desk(stage, sender, RELEASER))["addressees"]:
         if place["delivered"]:
             report.delivered_to.append(place["post"])
         if place["acknowledged"]:
             report.acknowledged_by.append(place["post"])
     output.say("demo.acknowledged", posts=", ".join(report.acknowledged_by))
+
+
+def _read_and_acknowledge(stage: Stage, code: str, cable_id: str, expected: str) -> None:
+    text = _read(stage, code, cable_id)
+    if "\n\n".join(text["paragraphs"]) != expected:
+        raise DutabartaError("demo-failed", f"{code} read another text", command="cable read", said=code)
+    output.say("demo.read", post=code, serial=text["serial"], start=text["paragraphs"][0][:60])
+    stage.must("cable", "ack", cable_id, *_desk(stage, code))
 
 
 def _release_by_two(stage: Stage, codes: tuple[str, ...]) -> None:

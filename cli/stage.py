@@ -8,17 +8,21 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from cli import words
 from protos.errors import DutabartaError, Unavailable
 
+T = TypeVar("T")
+R = TypeVar("R")
 READY_SECONDS = 30
 COMMAND_SECONDS = 90
+READY = b"ready: "
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +41,7 @@ class Stage:
     folder: Path
     passphrase_file: Path
     nodes: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
+    _seen: dict[str, int] = field(default_factory=dict)
 
     def home(self, code: str) -> Path:
         """The folder of the post `code`."""
@@ -65,10 +70,16 @@ class Stage:
             )
         return answer.data
 
+    def together(self, work: Callable[[T], R], over: Sequence[T]) -> list[R]:
+        """Do the same at several posts at once; the results in order. The first error is raised when all have ended."""
+        with ThreadPoolExecutor(len(over)) as pool:
+            return list(pool.map(work, over))
+
     def start(self, codes: tuple[str, ...]) -> None:
         """Start the nodes of `codes` at once and wait until each says that it is ready."""
         for code in codes:
             with self._log(code).open("ab") as log:
+                self._seen[code] = log.tell()
                 self.nodes[code] = subprocess.Popen(
                     [*_dutabarta(), "node", "run", "--home", str(self.home(code))],
                     stdin=subprocess.DEVNULL,
