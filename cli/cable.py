@@ -29,8 +29,8 @@ def _writing(function: Any) -> Any:
         option("--caveat", multiple=True),
         option("--ref", multiple=True),
         option("--subject", required=True),
-        option("--classification", type=click.Choice(CLASSIFICATIONS, case_sensitive=False), required=True),
-        option("--precedence", type=click.Choice(PRECEDENCES, case_sensitive=False), required=True),
+        option("--classification", type=click.Choice(CLASSIFICATIONS), required=True),
+        option("--precedence", type=click.Choice(PRECEDENCES), required=True),
         option("--info", default=""),
         option("--to", required=True),
     ):

@@ -34,7 +34,7 @@ def parse_roles(_context: click.Context, _parameter: click.Parameter, value: str
 @click.argument("name")
 @home_option
 @option("--role", "roles", required=True, callback=parse_roles)
-@option("--clearance", type=click.Choice(CLASSIFICATIONS, case_sensitive=False), required=True)
+@option("--clearance", type=click.Choice(CLASSIFICATIONS), required=True)
 @passphrase_option
 @json_option
 def enrol(

@@ -10,6 +10,7 @@ from cli.commands import group, option
 from cli.options import home_option, json_option, passphrase_option, read_passphrase
 from cli.output import emit
 from cli.plan import SUPERVISORS, PlannedPost
+from cli.words import t
 
 
 @group("post")
@@ -43,7 +44,7 @@ def keygen(
     (mission,) = find_missions([code])
     names = supervisors or SUPERVISORS
     if len(set(names)) != 2:
-        raise click.BadParameter("two different names", param_hint="--supervisor")
+        raise click.BadParameter(t("usage.two-supervisors"), param_hint="--supervisor")
     planned = PlannedPost(code, names, satellite)
     passphrase = read_passphrase(passphrase_file, confirm=True)
     made = founding.make_post(home, planned, address, mission.is_headquarters, passphrase, Cost.FULL)

@@ -28,7 +28,7 @@ def terminal() -> None:
 @option("--post", required=True)
 @option("--name", required=True)
 @option("--role", "roles", required=True, callback=parse_roles)
-@option("--clearance", type=click.Choice(CLASSIFICATIONS, case_sensitive=False), required=True)
+@option("--clearance", type=click.Choice(CLASSIFICATIONS), required=True)
 @passphrase_option
 @json_option
 def init(folder: Path, passphrase_file: Path | None, as_json: bool, **fields: Any) -> None:

@@ -1,19 +1,16 @@
-"""Named points at which a test kills the process: DUTABARTA_FAIL_AT=NAME, or NAME:N for the N-th time."""
+"""Points at which a test kills the process: DUTABARTA_FAIL_AT=N ends it with SIGKILL at its N-th write point."""
 
 from __future__ import annotations
 
 import os
 import signal
 
-_target, _, _count = os.environ.get("DUTABARTA_FAIL_AT", "").partition(":")
-_left = int(_count) if _count.isdigit() else 1
+_left = int(os.environ.get("DUTABARTA_FAIL_AT", "0") or 0)
 
 
-def reach(name: str) -> None:
-    """Kill this process with SIGKILL if the environment names this point; else do nothing."""
+def reach() -> None:
+    """A write point: before and after everything that becomes durable or leaves this process."""
     global _left
-    if name != _target:
-        return
     _left -= 1
-    if _left <= 0:
+    if _left == 0:
         os.kill(os.getpid(), signal.SIGKILL)

@@ -21,10 +21,10 @@ def write_private(path: Path, data: bytes) -> None:
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
-        reach(f"before-rename-{path.name}")
+        reach()
         temporary.replace(path)
         _sync_folder(path.parent)
-        reach(f"after-rename-{path.name}")
+        reach()
     except OSError as problem:
         raise Unavailable(
             "disk-failed",

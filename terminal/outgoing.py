@@ -27,7 +27,7 @@ def flush(session: Session) -> None:
             session.desk.put_receipt(job.content, job.wire_kind, job.envelope_id, job.salt)
         else:
             continue
-        reach(f"after-put-{job.kind}")
+        reach()
         with session.store.transaction() as transaction:
             transaction.end_job(job)
 

@@ -60,7 +60,7 @@ def _take(session: Session, item: InboxItem, received: Received) -> None:
     except (DutabartaError, KeyError) as problem:
         received.refused += 1
         _move_on(session, item, problem)
-    reach("after-item")
+    reach()
 
 
 def _take_envelope(session: Session, item: InboxItem, received: Received) -> None:

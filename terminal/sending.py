@@ -76,7 +76,7 @@ def release(
     at = session.clock()
     year = datetime.fromtimestamp(at, UTC).year
     serial = session.desk.take_serial(composed.draft.cable_id, year)
-    reach("after-serial")
+    reach()
     step = Release(serial, year, format_dtg(at), judged.expansions)
     message = Message(composed.draft, composed.attachments)
     with session.store.transaction() as transaction:
@@ -87,7 +87,7 @@ def release(
         )
         record = _record(OUT, RELEASED, sealed, composed, judged, at, signatures)
         _keep(transaction, record, sealed)
-    reach("after-seal")
+    reach()
     return record
 
 
@@ -123,7 +123,7 @@ def draft(session: Session, composed: Composed, accept_stale: bool = False) -> C
         )
         record = _record(DRAFTS, AWAITING, sealed, composed, judged, at, [signature])
         _keep(transaction, record, sealed)
-    reach("after-seal")
+    reach()
     return record
 
 

@@ -91,8 +91,8 @@ class Store:
             with self._engine.begin() as connection:
                 _prepare(connection)
                 yield Transaction(connection, self._sealer)
-                reach("before-commit")
-            reach("after-commit")
+                reach()
+            reach()
         except SQLAlchemyError as problem:
             raise Unavailable(
                 "disk-failed",
