@@ -26,7 +26,7 @@ demo: $(RUN)
 
 test: check
 	@echo "== tests ($(JOBS) at a time)"
-	@$(BIN)/python -m pytest -q -n $(JOBS) --dist loadgroup
+	@$(BIN)/python -m pytest -n $(JOBS) --dist loadgroup
 
 check: $(DEV)
 	@echo "== ruff: format and lint"
