@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import mimetypes
 import secrets
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from hashlib import sha256
 from pathlib import Path
 
@@ -24,7 +24,7 @@ class Composition:
     precedence: int
     classification: int
     subject: str
-    text: str
+    text: str = field(repr=False)
     info: tuple[str, ...] = ()
     caveats: tuple[str, ...] = ()
     tags: tuple[str, ...] = ()
@@ -38,7 +38,7 @@ class Composed:
     """A checked draft and the bytes of its attachments."""
 
     draft: Draft
-    attachments: tuple[bytes, ...]
+    attachments: tuple[bytes, ...] = field(repr=False)
 
 
 def compose(composition: Composition, post: str) -> Composed:

@@ -78,9 +78,11 @@ class Keyring:
         return {one.bundle_hash: one.prekey for one in reversed(self.prekeys)}
 
     def with_prekey(self, new: EpochSeed) -> Keyring:
-        """This keyring with `new` as its newest epoch; a seed of that epoch that was never published is replaced."""
-        kept = tuple(one for one in self.prekeys if one.epoch < new.epoch)
-        return replace(self, prekeys=(*kept, new))
+        """This keyring with `new` as its newest prekey.
+
+        No seed goes, not even one whose entry the node called refused: whoever holds the entry may still enter it.
+        """
+        return replace(self, prekeys=(*self.prekeys, new))
 
     def encode(self) -> bytes:
         """Deterministic CBOR: the plaintext of the keystore file."""

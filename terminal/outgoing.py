@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from protos.errors import Unavailable
+from protos.errors import DutabartaError, Malformed, Refused, Unavailable, VerificationFailed
 from terminal.failpoint import reach
-from terminal.records import Job, Sealed
+from terminal.records import Aside, Job, Sealed
 from terminal.session import Session
 
 CABLE, RECEIPT = "cable", "receipt"
@@ -17,15 +17,17 @@ PIECE_BYTES = 64 * 1024
 
 
 def flush(session: Session) -> None:
-    """Hand in everything that waits, oldest first. Raises `Unavailable` when the node cannot take it now."""
+    """Hand in everything that waits, oldest first. Raises `Unavailable` when the node cannot take it now.
+
+    What the node refuses is alarmed and goes on waiting; it holds up nothing else.
+    """
     with session.store.transaction() as transaction:
-        jobs = transaction.jobs()
+        jobs = [one for one in transaction.jobs() if one.kind in _PUT]
     for job in jobs:
-        if job.kind == CABLE:
-            _put_cable(session, job)
-        elif job.kind == RECEIPT:
-            session.desk.put_receipt(job.content, job.wire_kind, job.envelope_id, job.salt)
-        else:
+        try:
+            _PUT[job.kind](session, job)
+        except (Malformed, Refused, VerificationFailed) as problem:
+            _alarm(session, job, problem)
             continue
         reach()
         with session.store.transaction() as transaction:
@@ -53,6 +55,19 @@ def _put_cable(session: Session, job: Job) -> None:
     if sealed is None:
         raise Unavailable("store-damaged", "a sealed envelope is missing from the store", hint="restore the backup")
     session.desk.put_cable(sealed.head, _pieces(sealed), len(sealed.body), job.salt)
+
+
+def _put_receipt(session: Session, job: Job) -> None:
+    session.desk.put_receipt(job.content, job.wire_kind, job.envelope_id, job.salt)
+
+
+_PUT = {CABLE: _put_cable, RECEIPT: _put_receipt}
+
+
+def _alarm(session: Session, job: Job, problem: DutabartaError) -> None:
+    text = f"the node does not take this {job.kind}: {problem.text}"
+    with session.store.transaction() as transaction:
+        transaction.add_aside(Aside(job.key, problem.code, text, session.config.post, session.clock()))
 
 
 def _pieces(sealed: Sealed) -> Iterator[bytes]:

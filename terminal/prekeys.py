@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import cbor2
 
@@ -11,14 +11,16 @@ from crypto_msg.wire import CODEC, Prekey
 from keys import prekey
 from keys.purpose import Purpose
 from ledger.entry import encode_entry, make_leaf, sign_entry
-from protos.errors import Refused, VerificationFailed
+from protos.errors import Refused, Unavailable, VerificationFailed
 from terminal.keyring import EpochSeed, Keyring
 from terminal.records import Aside, Job
 from terminal.session import Session
-from terminal.submit import next_sequence
+from terminal.submit import SETTLE_SECONDS, next_sequence
 from terminal.view import ProvedState
 
 ROTATE_SECONDS = 86_400
+PATIENCE_SECONDS = 3.0
+"""How long an officer waits at most for a rotation that nobody asked for."""
 JOB = "prekey"
 
 
@@ -52,7 +54,19 @@ def is_due(session: Session) -> bool:
     return not newest or abs(session.clock() - newest[0].made_at) >= ROTATE_SECONDS
 
 
-def publish(session: Session) -> None:
+def rotate(session: Session) -> None:
+    """Publish a new prekey if one is due. A ledger out of reach keeps nobody from his cables: it goes on the next time."""
+    if not is_due(session):
+        return
+    patience = PATIENCE_SECONDS if session.keyring.prekeys else session.submitter.seconds
+    try:
+        publish(session, patience)
+    except Unavailable:
+        if not session.keyring.prekeys:
+            raise
+
+
+def publish(session: Session, patience: float = SETTLE_SECONDS) -> None:
     """Publish a new prekey, or finish the one under way.
 
     Each step is durable before the next and may be repeated: the seed is in the keystore and the entry's very bytes are
@@ -62,7 +76,7 @@ def publish(session: Session) -> None:
     signed_bundle, leaf = cbor2.loads(job.content)
     session.desk.put_bundle(signed_bundle)
     try:
-        state = session.submitter.submit(leaf)
+        state = replace(session.submitter, seconds=patience).submit(leaf)
     except Refused as problem:
         _drop(session, job, problem)
         raise

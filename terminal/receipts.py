@@ -25,13 +25,19 @@ SEALED_RECEIPT = 3
 def take_receipt(session: Session, content: bytes, sealed: bool, then: Callable[[Transaction], None]) -> None:
     """Check and store a receipt that came in, and do `then` in the same transaction.
 
-    What contradicts the cable or another receipt is not stored as a receipt: it is kept aside and alarmed.
+    What contradicts the cable or another receipt is not stored as a receipt: it is kept aside and alarmed. So is one
+    that names another log than this terminal's. Its terminal was enrolled at S, so the newest state knows it: the size
+    that a receipt names is never waited for.
     """
     signed = open_receipt(content, session.keyring.prekeys_by_hash) if sealed else content
-    receipt = session.view.judge(lambda state: _verified(session, signed, state), read_receipt(signed).size)
+    receipt = session.view.judge(lambda state: _verified(session, signed, state))
+    other_log = session.view.contradicts(receipt.size, receipt.root)
     with session.store.transaction() as transaction:
+        if other_log:
+            transaction.add_aside(_alarm(session, receipt, signed, "receipt-other-log", "has seen another log"))
         if _contradiction(session, transaction, receipt):
-            transaction.add_aside(_alarm(session, receipt, signed))
+            text = "confirms other content under the same envelope id"
+            transaction.add_aside(_alarm(session, receipt, signed, "receipt-contradicts", text))
         else:
             transaction.add_receipt(_record(receipt, signed))
         then(transaction)
@@ -73,9 +79,9 @@ def _contradiction(session: Session, transaction: Transaction, receipt: Receipt)
     return any(contradicts(one, receipt) for one in earlier)
 
 
-def _alarm(session: Session, receipt: Receipt, signed: bytes) -> Aside:
-    text = f"a terminal of {receipt.post} confirms other content under the same envelope id"
-    return Aside(sha256(signed).digest(), "receipt-contradicts", text, receipt.post, session.clock(), signed)
+def _alarm(session: Session, receipt: Receipt, signed: bytes, code: str, text: str) -> Aside:
+    whole = f"a terminal of {receipt.post} {text}"
+    return Aside(sha256(signed).digest(), code, whole, receipt.post, session.clock(), signed)
 
 
 def _record(receipt: Receipt, signed: bytes) -> ReceiptRecord:

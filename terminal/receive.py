@@ -20,15 +20,15 @@ from terminal.failpoint import reach
 from terminal.own_receipts import add_own_receipt, own_receipt
 from terminal.proofs import take_proof
 from terminal.receipts import take_receipt
-from terminal.records import DRAFTS, IN, OUT, Aside, CableRecord, Sealed
+from terminal.judging import close_drafts
+from terminal.records import AWAITING, CO_RELEASED, DRAFTS, IN, NEW, OUT, RELEASED, Aside, CableRecord, Sealed
 from terminal.session import Session
 from terminal.store import Transaction
-from terminal.view import ProvedState
+from terminal.view import DoubtfulNode, ProvedState
 
 POSITION = "inbox-position"
 PAGE = 100
 ENVELOPE, DELIVERED, SEALED_RECEIPT, ITEM_PROOF = 1, 2, 3, 4
-AWAITING, RELEASED, NEW = "awaiting release", "released", "new"
 
 
 @dataclass(slots=True)
@@ -44,10 +44,21 @@ class Received:
 def receive(session: Session) -> Received:
     """Take everything that waits at the node. Stops with `Unavailable` if the node does; nothing is taken twice."""
     received = Received()
-    while items := session.desk.inbox(_position(session), PAGE):
+    while items := _next_items(session):
         for item in items:
             _take(session, item, received)
     return received
+
+
+def _next_items(session: Session) -> tuple[InboxItem, ...]:
+    """The next page. Raises `DoubtfulNode("bad-inbox")` unless its positions rise from where this terminal stands."""
+    position = _position(session)
+    items = session.desk.inbox(position, PAGE)
+    for item in items:
+        if item.position <= position:
+            raise DoubtfulNode("bad-inbox", "the node's inbox does not move on", hint="tell the node's operator")
+        position = item.position
+    return items
 
 
 def _take(session: Session, item: InboxItem, received: Received) -> None:
@@ -55,7 +66,7 @@ def _take(session: Session, item: InboxItem, received: Received) -> None:
         _TAKERS[item.kind](session, item, received)
     except NotForYou:
         _move_on(session, item, None)
-    except Unavailable:
+    except (Unavailable, DoubtfulNode):
         raise
     except (DutabartaError, KeyError) as problem:
         received.refused += 1
@@ -74,9 +85,11 @@ def _take_envelope(session: Session, item: InboxItem, received: Received) -> Non
     opened, checkpoint_state = session.view.judge(lambda state: (_open(session, head, body, state), state), size)
     receipt = _delivered(session, opened, checkpoint_state)
     with session.store.transaction() as transaction:
-        _note_gap(session, transaction, opened)
+        _note_number(session, transaction, opened)
+        record = _record(session, opened)
         transaction.add_envelope(head.envelope_id, Sealed(item.content, body))
-        transaction.add_cable(_record(session, opened))
+        transaction.add_cable(record)
+        close_drafts(transaction, record)
         if opened.outer.kind == Kind.CABLE and _is_addressed(session, opened):
             add_own_receipt(session, transaction, receipt)
         _set_position(transaction, item)
@@ -120,7 +133,7 @@ def _record(session: Session, opened: OpenedCable) -> CableRecord:
     releasers = [*signers.co_releasers, *([signers.releaser] if signers.releaser else [])]
     return CableRecord(
         box=box,
-        state=NEW if box == IN else RELEASED if box == OUT else AWAITING,
+        state=_STATE_OF_DRAFT.get(kind) or (NEW if box == IN else RELEASED),
         kind=kind,
         cable_id=opened.draft.cable_id,
         draft=opened.inner.draft,
@@ -141,29 +154,25 @@ def _record(session: Session, opened: OpenedCable) -> CableRecord:
     )
 
 
+_STATE_OF_DRAFT = {Kind.DRAFT: AWAITING, Kind.COUNTERSIGNATURE: CO_RELEASED}
+
+
 def _is_addressed(session: Session, opened: OpenedCable) -> bool:
     expanded = {one.collective: one.posts for one in opened.inner.expansions}
     addressees = (*opened.draft.action, *opened.draft.info)
     return any(session.config.post in expanded.get(one.name, (one.name,)) for one in addressees)
 
 
-def _note_gap(session: Session, transaction: Transaction, opened: OpenedCable) -> None:
-    """n counts the wraps one terminal made for this one: a gap is a cable on its way or lost, a repeat is a clone."""
+def _note_number(session: Session, transaction: Transaction, opened: OpenedCable) -> None:
+    """n counts the wraps one terminal made for this one: what is missing is on its way or lost, a repeat is a clone."""
     origin = opened.outer.terminal_id
-    last = transaction.counter("received", origin)
-    if opened.n <= last and not transaction.counter("gap", origin):
-        transaction.add_aside(
-            Aside(
-                opened.envelope_id,
-                "wrap-number-repeated",
-                f"wrap {opened.n} from terminal {origin.hex()[:16]} came after {last}: it was restored or copied",
-                opened.outer.post,
-                session.clock(),
-            )
-        )
-    missing = opened.n - last - 1
-    transaction.set_counter("gap", origin, max(0, transaction.counter("gap", origin) + missing))
-    transaction.set_counter("received", origin, max(last, opened.n))
+    numbers = transaction.numbers(origin)
+    if opened.n < 1 or numbers.has(opened.n):
+        text = f"terminal {origin.hex()[:16]} used wrap number {opened.n} again: it was restored or copied"
+        code = "wrap-number-repeated"
+        transaction.add_aside(Aside(opened.envelope_id, code, text, opened.outer.post, session.clock()))
+    else:
+        transaction.set_numbers(origin, numbers.with_number(opened.n))
 
 
 def _take_receipt(session: Session, item: InboxItem, received: Received) -> None:

@@ -11,7 +11,7 @@ from crypto_msg.wraps import Recipient
 from keys.signing import DirectVerifier
 from ledger.records import Officer, Terminal
 from ledger.state import State, officer_key, post_key, roster_key, terminal_key
-from protos.errors import Refused, Unavailable
+from protos.errors import Malformed, Refused, Unavailable, VerificationFailed
 from terminal.desk import Desk
 from terminal.view import ProvedState
 
@@ -40,19 +40,19 @@ def seats_of(state: ProvedState, posts: Sequence[str]) -> tuple[Seat, ...]:
 def fetch_bundles(desk: Desk, seats: Iterable[Seat], network_id: bytes) -> dict[bytes, VerifiedBundle]:
     """The current bundles by terminal id, each checked against the ledger.
 
-    What the node withholds is left out; what it swaps raises `VerificationFailed`.
+    What the node withholds is left out, and so is a bundle that the ledger names but that does not hold: that is its own
+    terminal's fault, which must not stop a cable to others. What the node swaps raises `VerificationFailed`.
     """
-    wanted = {seat.prekey.bundle_hash: seat for seat in seats if seat.prekey is not None}
+    wanted = [(seat, seat.prekey) for seat in seats if seat.prekey is not None]
     if not wanted:
         return {}
-    answers = desk.bundles([seat.terminal.terminal_id for seat in wanted.values()])
-    bundles = {}
-    for data in answers[: len(wanted)]:
-        seat = wanted.get(bundle_hash(data)) or _meant(data, wanted.values())
-        if seat is not None and seat.prekey is not None:
-            verified = verify_bundle(data, network_id, seat.prekey, seat.terminal, seat.officer, DirectVerifier())
-            bundles[verified.terminal_id] = verified
-    return bundles
+    answers = desk.bundles([seat.terminal.terminal_id for seat, _ in wanted])[: len(wanted)]
+    by_hash = {bundle_hash(data): data for data in answers}
+    named = {prekey.bundle_hash for _, prekey in wanted}
+    for one in by_hash.keys() - named:
+        _refuse_swapped(by_hash[one], wanted)
+    found = (_own_bundle(seat, prekey, by_hash.get(prekey.bundle_hash), network_id) for seat, prekey in wanted)
+    return {one.terminal_id: one for one in found if one is not None}
 
 
 def make_recipients(
@@ -109,8 +109,26 @@ def seat_of(state: State, terminal_id: bytes) -> Seat | None:
     return None if officer is None else Seat(terminal, officer, current_prekey(state, terminal_id))
 
 
-def _meant(data: bytes, seats: Iterable[Seat]) -> Seat | None:
-    """The seat a bundle claims to be for, so that an old or swapped one is refused by name and not overlooked."""
-    return next((seat for seat in seats if seat.terminal.terminal_id in data), None)
+def left_out(
+    seats: Iterable[Seat], bundles: Mapping[bytes, VerifiedBundle], may_read: Callable[[Seat], bool]
+) -> tuple[Seat, ...]:
+    """Who may read and has published a prekey, but whose bundle could not be had or does not hold."""
+    return tuple(one for one in seats if one.prekey and may_read(one) and one.terminal.terminal_id not in bundles)
+
+
+def _refuse_swapped(data: bytes, wanted: Iterable[tuple[Seat, Prekey]]) -> None:
+    """Raise `VerificationFailed` ("other-bundle") for what speaks of a wanted terminal but is not what it has entered."""
+    for seat, prekey in wanted:
+        if seat.terminal.terminal_id in data:
+            verify_bundle(data, b"", prekey, seat.terminal, seat.officer, DirectVerifier())
+
+
+def _own_bundle(seat: Seat, prekey: Prekey, data: bytes | None, network_id: bytes) -> VerifiedBundle | None:
+    if data is None:
+        return None
+    try:
+        return verify_bundle(data, network_id, prekey, seat.terminal, seat.officer, DirectVerifier())
+    except (Malformed, VerificationFailed):
+        return None
 
 

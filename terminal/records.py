@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from typing import Any, Self
 
 import cbor2
@@ -10,6 +10,10 @@ import cbor2
 from protos.errors import Malformed
 
 IN, OUT, DRAFTS = "in", "out", "drafts"
+
+
+AWAITING, CO_RELEASED, RELEASED = "awaiting release", "co-released", "released"
+NEW, READ, ACKNOWLEDGED = "new", "read", "acknowledged"
 
 
 class Record:
@@ -32,9 +36,9 @@ class Record:
 
 @dataclass(frozen=True, slots=True)
 class CableRecord(Record):
-    """One cable or draft. `inner` and `attachments` are plaintext; `envelope_id` is empty until it is sealed.
+    """One cable or draft. `inner` and `attachments` are plaintext; `envelope_id` names it.
 
-    `state`: in: new, read, acknowledged; out: released; drafts: awaiting release, released.
+    `state`: in: new, read, acknowledged; out: released; drafts: awaiting release, co-released, released.
     `drafter`, `releasers`: officer ids (16 bytes) as they stood at S. `signatures`: (purpose, key id, signature) over
     the draft bytes, for whoever releases. `n` numbers the originating terminal's wraps for this one.
     """
@@ -43,16 +47,16 @@ class CableRecord(Record):
     state: str
     kind: int
     cable_id: bytes
-    draft: bytes
-    attachments: tuple[bytes, ...] = ()
+    draft: bytes = field(repr=False)
+    attachments: tuple[bytes, ...] = field(default=(), repr=False)
     envelope_id: bytes = b""
-    inner: bytes = b""
+    inner: bytes = field(default=b"", repr=False)
     post: str = ""
     terminal_id: bytes = b""
     posts: tuple[str, ...] = ()
     size_seen: int = 0
     body_root: bytes = b""
-    cek: bytes = b""
+    cek: bytes = field(default=b"", repr=False)
     at: int = 0
     n: int = 0
     drafter: bytes = b""

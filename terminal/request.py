@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from ledger.entry import decode_entry, make_leaf
@@ -43,8 +43,8 @@ class NameOpening:
     """An officer's name with the salt of its commitment."""
 
     officer_id: bytes
-    salt: bytes
-    name: str
+    salt: bytes = field(repr=False)
+    name: str = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from ledger.records import Officer, Terminal
 from ledger.state import officer_key, post_key, terminal_key
@@ -15,6 +15,16 @@ from terminal.keyring import Keyring
 from terminal.store import Store
 from terminal.submit import Submitter
 from terminal.view import ProvedState, View
+
+
+_HINTS = {
+    "suspended-officer": "a supervisor of your post or of headquarters knows why, and can reinstate you",
+    "revoked-officer": "this officer acts no more: hand the terminal to your supervisor",
+    "unknown-officer": "the enrolment is not complete: a supervisor has still to approve the request",
+    "unknown-terminal": "the enrolment is not complete: a supervisor has still to approve the request",
+    "retired-terminal": "use the officer's other terminal, or ask a supervisor to enrol a new one",
+    "retired-post": "the post has left the network: hand the terminal to headquarters",
+}
 
 
 def now() -> int:
@@ -29,7 +39,7 @@ class Session:
     folder: Folder
     config: Config
     keyring: Keyring
-    passphrase: bytes
+    passphrase: bytes = field(repr=False)
     store: Store
     view: View
     desk: Desk
@@ -56,8 +66,11 @@ class Session:
     def own(self, state: ProvedState) -> tuple[Officer, Terminal]:
         """This officer and this terminal at S, if both may act. Raises `Refused` with the reason by name."""
         state.prefetch((officer_key(self.officer_id), terminal_key(self.terminal_id), post_key(self.config.post)))
-        terminal = state.active_terminal(self.terminal_id)
-        officer = state.active_officer(self.officer_id)
+        try:
+            officer, terminal = state.active_officer(self.officer_id), state.active_terminal(self.terminal_id)
+        except Refused as problem:
+            hint = problem.hint or _HINTS.get(problem.code, "ask a supervisor of your post")
+            raise Refused(problem.code, problem.text, hint=hint, **problem.params) from problem
         if officer.key.key_id != self.keyring.officer_signer.public_key.key_id:
             raise Refused(
                 "key-replaced", "the ledger names another key for this officer", hint="use the terminal with the new key"

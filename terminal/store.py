@@ -10,6 +10,7 @@ from typing import Any
 
 from sqlalchemy import (
     Column,
+    ColumnElement,
     Connection,
     Engine,
     Integer,
@@ -22,6 +23,7 @@ from sqlalchemy import (
     event,
     insert,
     select,
+    true,
     update,
 )
 from sqlalchemy.dialects.sqlite import insert as upsert
@@ -29,6 +31,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from protos.errors import Malformed, Unavailable
 from terminal.failpoint import reach
+from terminal.numbers import Numbers
 from terminal.records import Aside, CableRecord, Job, ReceiptRecord, Sealed
 from terminal.sealing import Sealer
 
@@ -118,37 +121,24 @@ class Transaction:
         content = self._sealer.seal(f"setting/{name}", value.to_bytes(8))
         self._put(setting, {"name": name}, {"content": content})
 
-    # cables: one row each, by envelope id once sealed, by cable id before
+    # cables and drafts: one row each, found by envelope id or cable id; a row's content opens in its own row only
 
     def add_cable(self, record: CableRecord) -> int:
         """Store a new cable and return its number. An envelope already stored keeps its row and its number."""
-        tag = self._tag("envelope", record.envelope_id) if record.envelope_id else None
-        known = tag and self._connection.scalar(select(cable.c.number).where(cable.c.envelope == tag))
+        values = self._cable_row(record)
+        known = self._connection.scalar(select(cable.c.number).where(cable.c.envelope == values["envelope"]))
         if known:
             return int(known)
-        made = self._connection.execute(
-            insert(cable).values(
-                envelope=tag,
-                cable=self._tag("cable", record.cable_id),
-                box=record.box,
-                content=self._sealer.seal("cable", record.encode()),
-            )
-        )
+        made = self._connection.execute(insert(cable).values(**values))
         return int(made.inserted_primary_key[0])  # type: ignore[index]
 
     def change_cable(self, number: int, record: CableRecord) -> None:
         """Replace the row `number`."""
-        tag = self._tag("envelope", record.envelope_id) if record.envelope_id else None
-        content = self._sealer.seal("cable", record.encode())
-        self._connection.execute(
-            update(cable).where(cable.c.number == number).values(envelope=tag, box=record.box, content=content)
-        )
+        self._connection.execute(update(cable).where(cable.c.number == number).values(**self._cable_row(record)))
 
     def cables(self, box: str | None = None) -> list[tuple[int, CableRecord]]:
         """(number, record), oldest first."""
-        query = select(cable.c.number, cable.c.content).order_by(cable.c.number)
-        rows = self._connection.execute(query if box is None else query.where(cable.c.box == box))
-        return [(number, self._cable(content)) for number, content in rows]
+        return self._cables(true() if box is None else cable.c.box == box)
 
     def find_cables(self, any_id: bytes) -> list[tuple[int, CableRecord]]:
         """The cables with this envelope id (32 bytes) or cable id (16), oldest first."""
@@ -157,10 +147,7 @@ class Transaction:
             if len(any_id) == 32
             else cable.c.cable == self._tag("cable", any_id)
         )
-        rows = self._connection.execute(
-            select(cable.c.number, cable.c.content).where(matches).order_by(cable.c.number)
-        )
-        return [(number, self._cable(content)) for number, content in rows]
+        return self._cables(matches)
 
     def has_envelope(self, envelope_id: bytes) -> bool:
         tag = self._tag("envelope", envelope_id)
@@ -227,6 +214,16 @@ class Transaction:
         content = self._sealer.seal(f"counter/{slot.hex()}", value.to_bytes(8))
         self._put(counter, {"slot": slot}, {"content": content})
 
+    def numbers(self, terminal_id: bytes) -> Numbers:
+        """Which wraps of that terminal have come."""
+        slot = self._tag("counter", b"received", terminal_id)
+        found = self._connection.scalar(select(counter.c.content).where(counter.c.slot == slot))
+        return Numbers() if found is None else Numbers.decode(self._sealer.open(f"counter/{slot.hex()}", found))
+
+    def set_numbers(self, terminal_id: bytes, numbers: Numbers) -> None:
+        slot = self._tag("counter", b"received", terminal_id)
+        self._put(counter, {"slot": slot}, {"content": self._sealer.seal(f"counter/{slot.hex()}", numbers.encode())})
+
     # anchor proofs that this terminal has checked itself
 
     def add_proof(self, envelope_id: bytes, text: bytes) -> None:
@@ -250,8 +247,18 @@ class Transaction:
         found = [Aside.decode(self._sealer.open(f"aside/{slot.hex()}", content)) for slot, content in rows]
         return sorted(found, key=lambda one: one.at)
 
-    def _cable(self, content: bytes) -> CableRecord:
-        return CableRecord.decode(self._sealer.open("cable", content))
+    def _cable_row(self, record: CableRecord) -> dict[str, Any]:
+        envelope_tag, tag = self._tag("envelope", record.envelope_id), self._tag("cable", record.cable_id)
+        content = self._sealer.seal(_cable_place(envelope_tag, tag), record.encode())
+        return {"envelope": envelope_tag, "cable": tag, "box": record.box, "content": content}
+
+    def _cables(self, matches: ColumnElement[bool]) -> list[tuple[int, CableRecord]]:
+        columns = select(cable.c.number, cable.c.envelope, cable.c.cable, cable.c.content)
+        rows = self._connection.execute(columns.where(matches).order_by(cable.c.number))
+        return [
+            (number, CableRecord.decode(self._sealer.open(_cable_place(envelope_tag, tag), content)))
+            for number, envelope_tag, tag, content in rows
+        ]
 
     def _tag(self, *parts: str | bytes) -> bytes:
         return self._sealer.tag(*(part.encode() if isinstance(part, str) else part for part in parts))
@@ -275,6 +282,10 @@ def _engine(path: Path) -> Engine:
         connection.exec_driver_sql("BEGIN IMMEDIATE")
 
     return engine
+
+
+def _cable_place(envelope_tag: bytes, cable_tag: bytes) -> str:
+    return f"cable/{envelope_tag.hex()}/{cable_tag.hex()}"
 
 
 def _prepare(connection: Connection) -> None:

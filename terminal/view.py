@@ -15,7 +15,7 @@ from ledger.note import SignedNote
 from ledger.policy import Policy
 from ledger.state import NETWORK, State
 from ledger.state_proof import ProvenState, decode_state_proof, verify_state_proof
-from protos.errors import Refused, Unavailable, VerificationFailed
+from protos.errors import Malformed, Refused, Unavailable, VerificationFailed
 from terminal.desk import Desk
 from terminal.folder import Folder
 
@@ -27,6 +27,10 @@ MAX_KEYS = 500
 """Keys in one request; the node takes 512."""
 
 _HINT = "Stop using this node. Keep the terminal's folder: it holds the evidence. Tell HQ by another way."
+
+
+class DoubtfulNode(VerificationFailed):
+    """What the node said does not hold: the node's fault, never that of the item that led to the question."""
 
 
 class Moved(Exception):
@@ -103,6 +107,18 @@ class View:
         """The state at the newest checkpoint; values fetched later may raise `Moved`: use `judge` for those."""
         return self.judge(lambda state: state, at_least)
 
+    def contradicts(self, size: int, root: bytes) -> bool:
+        """Whether a log that had `root` at `size` is another one than this terminal's; False beyond what it has seen."""
+        seen = self._seen
+        if seen is None or size > seen.size:
+            return False
+        try:
+            path = () if size == seen.size else self._desk.consistency(size, seen.size)
+            verify_consistency(size, root, seen.size, seen.root, path)
+        except (Malformed, VerificationFailed):
+            return True
+        return False
+
     def _fetch(self, keys: Iterable[bytes]) -> None:
         """Ask for `keys`. If the ledger has grown, take the newer state with all keys asked so far, and start again."""
         wanted = list(keys)
@@ -128,9 +144,13 @@ class View:
     def _ask(self, keys: Iterable[bytes], at_least: int) -> ProvenState:
         """One answer, proved under the policy and consistent with what was seen."""
         floor = max(at_least, self._seen.size if self._seen else 0)
-        proof = decode_state_proof(self._desk.state(keys, floor))
-        proven = verify_state_proof(proof, self._policy)
-        self._accept(proven.checkpoint, proof.checkpoint)
+        answer = self._desk.state(keys, floor)
+        try:
+            proof = decode_state_proof(answer)
+            proven = verify_state_proof(proof, self._policy)
+            self._accept(proven.checkpoint, proof.checkpoint)
+        except (Malformed, VerificationFailed) as problem:
+            raise DoubtfulNode(problem.code, problem.text, hint=problem.hint, **problem.params) from problem
         if proven.checkpoint.size < at_least:
             raise Unavailable("not-yet", f"the node has not reached size {at_least}", hint="wait a moment")
         return proven

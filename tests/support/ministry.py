@@ -6,6 +6,7 @@ import secrets
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
+from hashlib import sha256
 from pathlib import Path
 
 from cli import founding
@@ -28,6 +29,7 @@ from ledger.machine import Machine
 from ledger.network_policy import policy_of
 from ledger.proof import ItemProof, batch_tree, item_leaf, make_item_proof
 from ledger.wire import CODEC as LEDGER
+from node.client import TlsIdentity
 from node.modules import MODULES
 from node.secrets import NodeKeys, load_node_keys
 from node.wire import EntryResult, Hop, InboxItem, Opening, Status, Track
@@ -42,11 +44,11 @@ START = 1_795_000_000
 class Ministry:
     """Every post of a network under `folder`, served by one in-memory node. `now` is everybody's clock."""
 
-    def __init__(self, folder: Path, codes: tuple[str, ...]) -> None:
+    def __init__(self, folder: Path, codes: tuple[str, ...], start: int = START) -> None:
         self.folder = folder
-        self.now = START
+        self.now = start
         posts = tuple(PlannedPost(code, ("first", "second"), False) for code in codes)
-        plan = Plan("test", START, codes[0], (codes[0],), posts)
+        plan = Plan("test", start, codes[0], (codes[0],), posts)
         roots = [founding.make_root(folder / f"root-{n}", PASSPHRASE, Cost.EXERCISE) for n in range(3)]
         cards = [
             founding.make_post(folder / one.code, one, "127.0.0.1:7000", one.code == codes[0], PASSPHRASE, Cost.EXERCISE).card
@@ -55,6 +57,7 @@ class Ministry:
         self.leaves = list(founding.found(plan, [*roots, *cards], exercise=True))
         self.machine = Machine.found(self.leaves, MODULES, CachingVerifier(DirectVerifier(), 10_000))
         self.keys: dict[str, NodeKeys] = {}
+        self.down = False
         self.bundles: dict[bytes, bytes] = {}
         self.openings: dict[bytes, Opening] = {}
         self.inboxes: dict[bytes, list[InboxItem]] = defaultdict(list)
@@ -126,6 +129,14 @@ class Ministry:
     def deliver(self, terminal_id: bytes, kind: int, content: bytes, envelope_id: bytes, origin: str, length: int = 0) -> None:
         inbox = self.inboxes[terminal_id]
         inbox.append(InboxItem(len(inbox) + 1, kind, content, length, origin, envelope_id))
+
+    def connect(self, _address: str, _certificate: bytes, identity: TlsIdentity) -> FakeDesk:
+        """What NodeClient does: whoever's certificate is not on the ledger reaches nobody."""
+        owner = self.machine.state.certificate_owner(sha256(identity.certificate).digest()) or ""
+        terminal = self.machine.state.terminal(bytes.fromhex(owner.removeprefix("terminal/")))
+        desk = self.desk(terminal.terminal_id, terminal.post) if terminal else self.desk(b"", "")
+        desk.down = terminal is None or self.down
+        return desk
 
     def desk(self, terminal_id: bytes, post: str) -> FakeDesk:
         return FakeDesk(self, terminal_id, post)

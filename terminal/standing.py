@@ -1,0 +1,68 @@
+"""Whether a cable still stands now that more is known of those who made it (cables.md §2, network.md §3).
+
+A cable is judged at S, which its sender chose. If a key behind it was revoked afterwards, it stands only if the ledger
+held it before: without that, a thief of the key could claim an older S for ever.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from crypto_msg.cable import Inner, Kind
+from crypto_msg.wire import decode_inner
+from ledger.records import Officer
+from ledger.state import owner_key, terminal_key
+from protos.errors import Unavailable
+from terminal.proofs import find_proof
+from terminal.records import CableRecord
+from terminal.session import Session
+from terminal.view import ProvedState
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """`anchored_at`: log index of the checked anchor, None while there is none. `doubts`: why not to rely on it."""
+
+    anchored_at: int | None
+    doubts: tuple[str, ...]
+
+
+def standing(session: Session, record: CableRecord) -> Standing:
+    """How a cable stands by the newest state that can be had. Raises `Unavailable` if there is none."""
+    inner, _ = decode_inner(record.inner, Kind(record.kind))
+    try:
+        item = find_proof(session, record)
+    except Unavailable:
+        item = None
+    anchored_at = None if item is None else item.entry_index
+    return Standing(anchored_at, session.view.judge(lambda state: _doubts(state, record, inner, anchored_at)))
+
+
+def _doubts(state: ProvedState, record: CableRecord, inner: Inner, anchored_at: int | None) -> tuple[str, ...]:
+    keys = [one for one in (inner.drafter, *inner.clearers, *inner.co_releasers, inner.releaser) if one]
+    state.prefetch([terminal_key(record.terminal_id), *map(owner_key, keys)])
+    found = []
+    terminal = state.terminal(record.terminal_id)
+    if terminal is not None and _came_after(terminal.retired_at, anchored_at):
+        found.append(_text("the terminal that sealed it was retired", terminal.retired_at))
+    for officer in {one.officer_id: one for key_id in keys if (one := _owner(state, key_id))}.values():
+        if _came_after(officer.revoked_at, anchored_at):
+            found.append(_text("an officer who signed it was revoked", officer.revoked_at))
+        elif _came_after(officer.compromised_since, anchored_at):
+            found.append(_text("an officer's key behind it counts as stolen", officer.compromised_since))
+    return tuple(found)
+
+
+def _owner(state: ProvedState, key_id: bytes) -> Officer | None:
+    """Whose key it is, or was before he changed it."""
+    owner = state.owner(key_id) or ""
+    return state.officer(bytes.fromhex(owner.removeprefix("officer/"))) if owner.startswith("officer/") else None
+
+
+def _came_after(index: int, anchored_at: int | None) -> bool:
+    """Whether the cable was not yet on the ledger at `index` (0: never happened)."""
+    return index > 0 and (anchored_at is None or anchored_at >= index)
+
+
+def _text(what: str, index: int) -> str:
+    return f"{what} at index {index}, and nothing proves that the cable was on the ledger before"
