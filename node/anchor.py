@@ -43,7 +43,7 @@ class Slots:
     """The post's confidential items and its node's own entries: one entry unsettled at a time.
 
     `random(n)` gives n random bytes. `waiting` and `batches` are what the store holds at start; `index_of` looks a
-    leaf hash up in the stored log, because a crash may have come between a block and its BatchSettled.
+    leaf hash up in the stored log, which alone says what is settled.
     """
 
     def __init__(
@@ -55,7 +55,7 @@ class Slots:
         self._waiting = OrderedDict((item.item_hash, item) for item in waiting)
         self._batches = {one.batch.sequence: one for one in batches}
         for one in self._batches.values():
-            one.index = index_of(leaf_hash(one.batch.leaf)) if one.index is None else one.index
+            one.index = index_of(leaf_hash(one.batch.leaf))
         self._slot: int | None = None
         self._submitted_at: int | None = None
         self._least_sequence = max(chain.machine.state.sequence(self._key_id), *self._batches, 0)
@@ -118,6 +118,12 @@ class Slots:
             if entry is not None:
                 actions += self._settle(entry, index, leaf)
         return actions
+
+    def truncated(self, size: int) -> None:
+        """The log was cut back to `size`: what stood behind it is not settled any more."""
+        for one in self._batches.values():
+            if one.index is not None and one.index >= size:
+                one.index = None
 
     def policy_note(self, size: int, note: bytes) -> list[Action]:
         """A checkpoint has its quorum: every batch entry below it can be proved."""

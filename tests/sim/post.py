@@ -139,6 +139,7 @@ class SimPost:
     def _do_Truncate(self, truncate: act.Truncate) -> None:
         self.disk.truncate(truncate.size)
         self.follower.truncated(self._machine())
+        self.slots.truncated(truncate.size)
 
     def _do_FetchBlocks(self, fetch: act.FetchBlocks) -> None:
         self.world.send(self.code, fetch.peer, ("get blocks", fetch.start, fetch.end))
