@@ -245,6 +245,7 @@ class LedgerShell:
         with self.database.write() as tx:
             log.truncate(tx, size)
         self.follower.truncated(self._rebuild())
+        self.slots.truncated(size)
         self._update_door()
 
     def _send(self, action: Action) -> None:

@@ -21,7 +21,7 @@ from protos.errors import DutabartaError, Malformed
 
 _log = logging.getLogger(__name__)
 SHUNNED_SECONDS = 30.0
-STANDBY_SECONDS = 30.0
+PROBE_SECONDS = 10.0
 TRIES_BEFORE_STANDBY = 3
 FETCH_SECONDS = 600.0
 
@@ -76,15 +76,38 @@ class PeerLinks:
             if not peer:
                 await self._ledger.pulse.wait(5.0)
                 continue
-            task = self._tasks.spawn(self._follow(peer, is_standby=peer not in self._ledger.sequencers()))
-            self._stream = peer, task
-            await asyncio.wait([task])
-            heard = not task.cancelled() and task.result()
+            heard = await self._follow_until_better(peer)
             self._ledger.follower.peer_lost(peer)
             failures = 0 if heard else failures + 1
             if heard:
                 backoff.reset()
             await asyncio.sleep(backoff.next())
+
+    async def _follow_until_better(self, peer: str) -> bool:
+        """Follow `peer`; another than a validator only until a validator answers again.
+
+        False if the peer had nothing to say.
+        """
+        task = self._tasks.spawn(self._follow(peer))
+        self._stream = peer, task
+        ends: set[asyncio.Task[Any]] = {task}
+        if peer not in self._ledger.sequencers():
+            ends.add(self._tasks.spawn(self._validator_answers()))
+        done, _ = await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
+        for one in ends:
+            one.cancel()
+        return task not in done or (not task.cancelled() and bool(task.result()))
+
+    async def _validator_answers(self) -> None:
+        backoff = Backoff(most=PROBE_SECONDS)
+        while True:
+            await asyncio.sleep(backoff.next())
+            for post in self._ledger.sequencers():
+                try:
+                    await self._links.call(post, lambda stub: stub.GetOwnNewest, pb.PostCode(code=self._ledger.post))
+                except DutabartaError:
+                    continue
+                return
 
     def _candidate(self, failures: int) -> str:
         """Each validator a few times, then every other post in turn; empty if nobody is left."""
@@ -94,22 +117,19 @@ class PeerLinks:
         tries = [code for code in first * TRIES_BEFORE_STANDBY + rest if self._shunned.get(code, 0.0) <= now]
         return tries[failures % len(tries)] if tries else ""
 
-    async def _follow(self, peer: str, *, is_standby: bool) -> bool:
+    async def _follow(self, peer: str) -> bool:
         """Take a peer's stream to its end. True if it had something to say."""
         heard = False
         try:
-            async with asyncio.timeout(STANDBY_SECONDS if is_standby else None):
-                request = pb.FollowRequest(hello=self.hello(), size=self._ledger.chain.size)
-                reader = BlockReader()
-                async for frame in self._links.stub(peer).Follow(request):
-                    self._links.reached[peer] = heard = True
-                    self._take(peer, frame, reader)
+            request = pb.FollowRequest(hello=self.hello(), size=self._ledger.chain.size)
+            reader = BlockReader()
+            async for frame in self._links.stub(peer).Follow(request):
+                self._links.reached[peer] = heard = True
+                self._take(peer, frame, reader)
         except grpc.RpcError as problem:
             _log.info("following %s ended: %s", peer, self._links.failed(peer, problem).code)
         except DutabartaError as problem:
             _log.info("following %s ended: %s", peer, problem.code)
-        except TimeoutError:
-            _log.info("looking for a validator again")
         return heard
 
     def _take(self, peer: str, frame: pb.FollowFrame, reader: BlockReader) -> None:
