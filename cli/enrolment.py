@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from cli.founding import load_genesis, terminal_config
@@ -74,6 +74,16 @@ def prepare_remote(
     _, founding = load_genesis(genesis)
     founding.state.active_post(post)
     return _make(folder, who, founding, post, address, fetch_certificate(address, pin), passphrase)
+
+
+def point_at(path: Path, address: str, pin: bytes) -> Config:
+    """Let an existing terminal, carried to another machine, use its node at `address`. Raises "wrong-pin"."""
+    folder = Folder.existing(path)
+    certificate = fetch_certificate(address, pin)
+    config = replace(folder.load_config(), node=address, pin=pin.hex())
+    folder.save_node_certificate(certificate)
+    folder.save_config(config)
+    return config
 
 
 def _unfinished(folder: Folder, passphrase: bytes) -> Prepared | None:

@@ -22,8 +22,10 @@ def officer() -> None:
     """Help stands in the string tables."""
 
 
-def parse_roles(_context: click.Context, _parameter: click.Parameter, value: str) -> tuple[int, ...]:
-    """Role numbers from `drafter,releaser`. Raises click.BadParameter."""
+def parse_roles(_context: click.Context, _parameter: click.Parameter, value: str | None) -> tuple[int, ...]:
+    """Role numbers from `drafter,releaser`; none if the option is absent. Raises click.BadParameter."""
+    if value is None:
+        return ()
     names = {name.strip().lower() for name in value.split(",")}
     if not names <= set(ROLES):
         raise click.BadParameter(t("usage.bad-role", roles=", ".join(ROLES)))

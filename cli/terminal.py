@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from cli.commands import group, option
-from cli.desk import CLASSIFICATIONS, ROLES, number_of
+from cli.desk import CLASSIFICATIONS, number_of
 from cli.officer import parse_roles
 from cli.options import FILE, FOLDER, folder_name, json_option, passphrase_option, read_passphrase
 from cli.output import emit
@@ -24,28 +24,32 @@ def terminal() -> None:
 @option("--dir", "folder", type=FOLDER, required=True)
 @option("--node", required=True)
 @option("--pin", required=True)
-@option("--genesis", type=FILE, required=True)
-@option("--post", required=True)
-@option("--name", required=True)
-@option("--role", "roles", required=True, callback=parse_roles)
-@option("--clearance", type=click.Choice(CLASSIFICATIONS), required=True)
+@option("--genesis", type=FILE)
+@option("--post")
+@option("--name")
+@option("--role", "roles", callback=parse_roles)
+@option("--clearance", type=click.Choice(CLASSIFICATIONS))
 @passphrase_option
 @json_option
-def init(folder: Path, passphrase_file: Path | None, as_json: bool, **fields: Any) -> None:
-    """Make the keys, fetch the node's certificate against its pin, write the request for the supervisors."""
+def init(folder: Path, node: str, pin: str, passphrase_file: Path | None, as_json: bool, **new: Any) -> None:
+    """Point a carried terminal at its node; or make a new officer's terminal and the request for the supervisors."""
     from cli import enrolment
 
     try:
-        pin = bytes.fromhex(fields["pin"])
+        wanted = bytes.fromhex(pin)
     except ValueError as problem:
         raise click.BadParameter(t("usage.bad-pin"), param_hint="--pin") from problem
-    who = enrolment.Newcomer(
-        folder_name(fields["name"]), fields["roles"], number_of(fields["clearance"], CLASSIFICATIONS)
-    )
+    if not any(new.values()):
+        config = enrolment.point_at(folder, node, wanted)
+        emit({"terminal": str(folder), "officer_id": config.officer_id, "node": node, "state": "ready"}, as_json)
+        return
+    if missing := [name for name, value in new.items() if not value]:
+        raise click.UsageError(t("usage.missing", name=f"--{missing[0].removesuffix('s')}"))
+    who = enrolment.Newcomer(folder_name(new["name"]), new["roles"], number_of(new["clearance"], CLASSIFICATIONS))
     passphrase = read_passphrase(passphrase_file, confirm=True)
-    made = enrolment.prepare_remote(folder, who, fields["node"], pin, fields["genesis"], fields["post"], passphrase)
+    made = enrolment.prepare_remote(folder, who, node, wanted, new["genesis"], new["post"], passphrase)
     emit(
         {"terminal": str(folder), "officer_id": made.config.officer_id, "request": str(made.request_path),
-         "state": "awaiting approval", "roles": [ROLES[role - 1] for role in who.roles]},
+         "state": "awaiting approval"},
         as_json,
     )
