@@ -106,5 +106,5 @@ def decode_entry_leaf(leaf: bytes) -> EntryLeaf:
 def _check_signatures(signatures: tuple[Signature, ...]) -> None:
     if len(signatures) > MAX_SIGNATURES:
         raise Malformed("too-many-signatures", f"{len(signatures)} signatures; an entry has at most {MAX_SIGNATURES}")
-    if len({one.key_id for one in signatures}) != len(signatures):
+    if len(signatures) > 1 and len({one.key_id for one in signatures}) != len(signatures):
         raise Malformed("repeated-signature", "a key has signed twice")

@@ -61,18 +61,15 @@ class Settled:
 
 @dataclass(slots=True)
 class _Block:
-    """A block in the making, on a fork of the state."""
+    """A block in the making, on a fork of the state; `place` is where its next entry stands."""
 
-    state: State
-    start: Anchor
-    time: int
-    number: int
+    place: Place
     leaves: list[bytes] = field(default_factory=list)
     changes: list[Change] = field(default_factory=list)
 
-    def place(self) -> Place:
-        """Where the next entry would stand."""
-        return Place(self.state, self.start.size + len(self.leaves), self.time, self.number, self.start)
+    def settled(self) -> State:
+        """The state after the block."""
+        return self.place.state.settled()
 
 
 class Machine:
@@ -130,7 +127,7 @@ class Machine:
 
     def check_result(self, leaf: bytes) -> Result:
         """As `check`, with the text of the refusal, and the index that the entry would get."""
-        place = self._begin(self.time).place()
+        place = self._begin(self.time).place
         try:
             rules.verify(self._rules.judge(leaf, place), self.network_id, self.verifier)
         except DutabartaError as problem:
@@ -148,10 +145,10 @@ class Machine:
         results = tuple(self._try(leaf, block) for leaf in leaves)
         if not block.leaves and not misbehaviour:
             return BlockResult(results, (), self.size, self.root, self.state.root)
-        state = block.state.settled()
-        record = encode_leaf(BlockRecord(block.time, tuple(misbehaviour), state.root))
+        state = block.settled()
+        record = encode_leaf(BlockRecord(block.place.time, tuple(misbehaviour), state.root))
         appended = (*block.leaves, record)
-        self._append(appended, state, block.time, block.changes)
+        self._append(appended, state, block.place.time, block.changes)
         return BlockResult(results, appended, self.size, self.root, state.root)
 
     def replay_block(self, leaves: Sequence[bytes]) -> None:
@@ -161,12 +158,12 @@ class Machine:
         for leaf in leaves[:-1]:
             result = self._try(leaf, block)
             if not result.is_accepted:
-                raise BadBlock(result.code, result.text, self.size + len(block.leaves))
-        state = block.state.settled()
+                raise BadBlock(result.code, result.text, block.place.index)
+        state = block.settled()
         if state.root != record.state_root:
             text = "the block record names another state root"
             raise BadBlock("wrong-state-root", text, self.size + len(leaves) - 1)
-        self._append(leaves, state, block.time, block.changes)
+        self._append(leaves, state, record.time, block.changes)
 
     def _read_record(self, leaves: Sequence[bytes]) -> BlockRecord:
         last = max(self.size, self.size + len(leaves) - 1)
@@ -181,8 +178,8 @@ class Machine:
         return record
 
     def _begin(self, time: int) -> _Block:
-        block = _Block(self.state.fork(), self._anchor, time, self.blocks)
-        if validators.bring_into_force(block.state, self.blocks, self.size):
+        block = _Block(Place(self.state.fork(), self.size, time, self.blocks, self._anchor))
+        if validators.bring_into_force(block.place.state, self.blocks, self.size):
             block.changes.append(Change(self.size, is_entry=False))
         return block
 
@@ -190,12 +187,13 @@ class Machine:
         try:
             if len(block.leaves) >= MAX_BLOCK_ENTRIES:
                 raise Refused("block-full", f"a block has at most {MAX_BLOCK_ENTRIES} entries", hint="Send it again.")
-            judged = self._rules.judge(leaf, block.place())
+            judged = self._rules.judge(leaf, block.place)
             rules.verify(judged, self.network_id, self.verifier)
         except DutabartaError as problem:
             return refusal(problem)
         rules.apply(judged)
-        index = judged.context.index
+        index = block.place.index
+        block.place.index += 1
         block.leaves.append(leaf)
         if judged.module is GOVERNANCE:
             block.changes.append(Change(index, is_entry=True))

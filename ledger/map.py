@@ -8,8 +8,11 @@ one proof (docs/protocol/map-proof.md). Keys and values are never empty; a key i
 
 from __future__ import annotations
 
+from bisect import bisect_left
+from collections.abc import Mapping
 from dataclasses import dataclass
 from hashlib import sha256
+from operator import attrgetter
 from typing import Self
 
 from protos import ledger_pb2
@@ -94,6 +97,13 @@ class Map:
             raise Malformed("malformed", "keys and values of the state are never empty", what="state value")
         return Map(_insert(self._top, _Leaf(_place(key), value), 255))
 
+    def set_many(self, pairs: Mapping[bytes, bytes]) -> Map:
+        """As `set` for each pair, every node on their common ways made once."""
+        if not all(key and value for key, value in pairs.items()):
+            raise Malformed("malformed", "keys and values of the state are never empty", what="state value")
+        leaves = sorted((_Leaf(_place(key), value) for key, value in pairs.items()), key=attrgetter("place"))
+        return Map(_insert_all(self._top, leaves, 255))
+
     def prove(self, key: bytes) -> MapProof:
         """The proof of what this map says about `key`."""
         place, node = _place(key), self._top
@@ -158,6 +168,17 @@ def _insert(node: _Node, leaf: _Leaf, shift: int) -> _Leaf | _Inner:
     return _Inner(_insert(node.left, leaf, shift - 1), node.right)
 
 
+def _insert_all(node: _Node, leaves: list[_Leaf], shift: int) -> _Node:
+    """The subtree with these leaves, which all belong below it and are sorted by place."""
+    if len(leaves) <= 1 or not isinstance(node, _Inner):
+        for leaf in leaves:
+            node = _insert(node, leaf, shift)
+        return node
+    middle = bisect_left(leaves, 1, key=lambda leaf: leaf.place >> shift & 1)
+    left = _insert_all(node.left, leaves[:middle], shift - 1)
+    return _Inner(left, _insert_all(node.right, leaves[middle:], shift - 1))
+
+
 def _part(one: _Leaf, two: _Leaf, shift: int) -> _Inner:
     """The subtree of two leaves: a chain down to the first bit in which their places differ."""
     at = (one.place ^ two.place).bit_length() - 1
@@ -174,7 +195,9 @@ def _hash(node: _Node) -> bytes:
         if isinstance(node, _Leaf):
             node.hash = _leaf_hash(node.place.to_bytes(32, "big"), sha256(node.value).digest())
         else:
-            node.hash = _inner_hash(_hash(node.left), _hash(node.right))
+            left, right = node.left, node.right
+            # One call less for every subtree that has not changed: this is where a replay spends its time.
+            node.hash = _inner_hash((left and left.hash) or _hash(left), (right and right.hash) or _hash(right))
     return node.hash
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from keys.possession import ProvenKey
 from keys.public import PublicKey
@@ -18,8 +18,7 @@ from ledger.wire import Entry
 from protos.codec import Codec
 
 
-@dataclass(frozen=True, slots=True)
-class Anchor:
+class Anchor(NamedTuple):
     """Where the log stood when the present block began: size, log root, state root."""
 
     size: int
@@ -27,10 +26,11 @@ class Anchor:
     state_root: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class Context:
-    """One entry in its place. `signers` are the key ids as listed; `index` is the log index that `leaf` gets.
+@dataclass(slots=True)
+class Context:  # made for every entry of a replay: frozen would cost as much as the rules themselves
+    """One entry in its place; nobody changes it. `signers` are the key ids as listed.
 
+    `index` is the log index that `leaf` gets.
     `time` is the block time (POSIX seconds), `block` the number of the block that it stands in (founding is 0).
     `start` is None where only governance is known: in a trust file.
     """
@@ -46,16 +46,14 @@ class Context:
     start: Anchor | None
 
 
-@dataclass(frozen=True, slots=True)
-class Signatory:
+class Signatory(NamedTuple):
     """A key that must have signed the entry, for this purpose."""
 
     key: PublicKey
     purpose: Purpose
 
 
-@dataclass(frozen=True, slots=True)
-class Entering:
+class Entering(NamedTuple):
     """A key that the entry brings: new to the ledger, of this suite, proved for `role`, then owned by `owner`."""
 
     proven: ProvenKey
@@ -64,8 +62,7 @@ class Entering:
     owner: str
 
 
-@dataclass(frozen=True, slots=True)
-class Authority:
+class Authority(NamedTuple):
     """What an entry needs: exactly these signatures, the author's first and the others by key id; these new keys.
 
     `author` None: all signatures by key id, and the module itself answers for the sequence number (governance).

@@ -6,9 +6,10 @@ one. What held is handed to the machine's verifier, keyed by exactly what was ch
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, fields, is_dataclass
+from hashlib import sha256
 
 from keys.possession import ProvenKey
 from keys.public import SUITE_DUAL, PublicKey
@@ -18,10 +19,8 @@ from ledger.entry import ENTRY_PREFIX, GENESIS_PREFIX, EntryLeaf, decode_entry_l
 from ledger.genesis import decode_genesis
 from ledger.governance import GovernanceModule
 from ledger.rules import Rules
-from ledger.wire import MAX_LEAF_BYTES
+from ledger.wire import MAX_LEAF_BYTES, peek_entry
 from protos.errors import DutabartaError
-
-Check = tuple[bytes, Purpose, bytes, bytes]  # public key, purpose, payload, signature
 
 MAX_KEYS = 1_000_000
 
@@ -33,6 +32,10 @@ class Task:
     network_id: bytes
     leaves: tuple[bytes, ...]
     keys: dict[bytes, tuple[int, bytes]]
+
+
+Verdict = tuple[bool, tuple[bytes, ...]]
+"""Of one leaf: whether all its signatures hold, and `digest_of` each that does."""
 
 
 class KeyBook:
@@ -48,21 +51,21 @@ class KeyBook:
         for leaf in leaves:
             if leaf[:1] == GENESIS_PREFIX:
                 self._learn_genesis(leaf)
-            read = _read(leaf)
-            if read is None:
-                continue
-            signers.update(one.key_id for one in read.signatures)
-            if self._rules.brings_keys(read.entry.kind):
-                self._learn_entry(read)
+            peeked = peek_entry(leaf) if leaf[:1] == ENTRY_PREFIX else None
+            if peeked is not None:
+                kind, key_ids = peeked
+                signers.update(key_ids)
+                if self._rules.brings_keys(kind):
+                    self._learn_entry(leaf)
         return Task(network_id, tuple(leaves), {one: self._keys[one] for one in sorted(signers) if one in self._keys})
 
     def _learn_genesis(self, leaf: bytes) -> None:
         with suppress(DutabartaError):  # the machine will refuse it by name
             self._learn(decode_genesis(leaf))
 
-    def _learn_entry(self, read: EntryLeaf) -> None:
+    def _learn_entry(self, leaf: bytes) -> None:
         with suppress(DutabartaError):  # the machine will refuse it by name
-            self._learn(self._rules.decode_body(read)[1])
+            self._learn(self._rules.decode_body(decode_entry_leaf(leaf))[1])
 
     def _learn(self, body: object) -> None:
         for key in _keys_in(body):
@@ -70,9 +73,9 @@ class KeyBook:
                 self._keys[key.key_id] = (key.suite, key.key)
 
 
-def verify_task(task: Task) -> bytes:
-    """One byte a leaf: 1 if every signature holds under a key in `task.keys`. For worker processes; never raises."""
-    return bytes(_holds(task, leaf) for leaf in task.leaves)
+def verify_task(task: Task) -> list[Verdict]:
+    """What holds of each leaf under `task.keys`. For worker processes; never raises."""
+    return [_verdict(task, leaf) for leaf in task.leaves]
 
 
 class PrimedVerifier:
@@ -80,42 +83,43 @@ class PrimedVerifier:
 
     def __init__(self, fallback: Verifier) -> None:
         self._fallback = fallback
-        self._network_id = b""
-        self._held: set[Check] = set()
+        self._held: set[bytes] = set()
 
-    def prime(self, task: Task, verdicts: bytes) -> None:
+    def prime(self, verdicts: Iterable[Verdict]) -> None:
         """Remember what `verify_task` found to hold."""
-        self._network_id = task.network_id
-        for leaf, verdict in zip(task.leaves, verdicts, strict=True):
-            read = _read(leaf) if verdict else None
-            if read is not None:
-                self._held.update(_checks(task, read))
+        for _, digests in verdicts:
+            self._held.update(digests)
 
     def verify(self, key: PublicKey, purpose: Purpose, network_id: bytes, payload: bytes, signature: bytes) -> None:
-        check = (key.key, purpose, payload, signature)
-        if network_id == self._network_id and check in self._held:
-            self._held.discard(check)
-            return
+        if self._held:
+            digest = digest_of(key, purpose, network_id, payload, signature)
+            if digest in self._held:
+                self._held.discard(digest)
+                return
         self._fallback.verify(key, purpose, network_id, payload, signature)
 
 
-def _holds(task: Task, leaf: bytes) -> bool:
+def digest_of(key: PublicKey, purpose: Purpose, network_id: bytes, payload: bytes, signature: bytes) -> bytes:
+    """SHA-256 over exactly what a check is about: every part but the payload has a length that goes before it."""
+    head = b"%s\x00%d\x00%d\x00" % (purpose.encode(), len(key.key), len(signature))
+    return sha256(b"".join((head, key.key, signature, network_id, payload))).digest()
+
+
+def _verdict(task: Task, leaf: bytes) -> Verdict:
     read = _read(leaf)
     if read is None or any(one.key_id not in task.keys for one in read.signatures):
-        return False
+        return False, ()
+    digests = []
+    verifier = DirectVerifier()
     try:
-        for (_, purpose, payload, signature), one in zip(_checks(task, read), read.signatures, strict=True):
+        for one in read.signatures:
             key = PublicKey(*task.keys[one.key_id])
-            DirectVerifier().verify(key, purpose, task.network_id, payload, signature)
+            purpose = _purpose(read.entry.kind, key.suite)
+            verifier.verify(key, purpose, task.network_id, read.signed, one.signature)
+            digests.append(digest_of(key, purpose, task.network_id, read.signed, one.signature))
     except DutabartaError:
-        return False
-    return True
-
-
-def _checks(task: Task, read: EntryLeaf) -> Iterator[Check]:
-    for one in read.signatures:
-        suite, key = task.keys[one.key_id]
-        yield key, _purpose(read.entry.kind, suite), read.signed, one.signature
+        return False, tuple(digests)
+    return True, tuple(digests)
 
 
 def _purpose(kind: str, suite: int) -> Purpose:

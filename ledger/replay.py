@@ -24,7 +24,7 @@ from ledger.machine import LEDGER_MODULES, Machine
 from ledger.module import Module
 from ledger.network_policy import policy_of
 from ledger.note import SignedNote
-from ledger.preverify import KeyBook, PrimedVerifier, Task, verify_task
+from ledger.preverify import KeyBook, PrimedVerifier, Task, Verdict, verify_task
 from ledger.rules import Rules
 from ledger.shape import Shape
 from protos.errors import DutabartaError, Malformed, VerificationFailed
@@ -105,7 +105,7 @@ class _Window:
     """Some parts of the log, and the tasks of checking their signatures."""
 
     parts: list[_Part]
-    tasks: list[tuple[Task, Future[bytes] | None]]
+    tasks: list[tuple[Task, Future[list[Verdict]] | None]]
 
 
 class _Run:
@@ -167,10 +167,10 @@ class _Run:
         for task, future in window.tasks:
             verdicts = verify_task(task) if future is None else future.result()
             if self._level == Level.FULL:
-                self._verifier.prime(task, verdicts)
+                self._verifier.prime(verdicts)
                 continue
-            for leaf, verdict in zip(task.leaves, verdicts, strict=True):
-                if not verdict and leaf[:1] == ENTRY_PREFIX:
+            for leaf, (holds, _) in zip(task.leaves, verdicts, strict=True):
+                if not holds and leaf[:1] == ENTRY_PREFIX:
                     text = "a signature does not hold, or its key is not in the log"
                     self._report(index, VerificationFailed("bad-signature", text))
                 index += 1

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, fields
-from typing import Any
+from typing import Any, NamedTuple
 
 from keys.signing import Verifier
 from ledger.entering import check_new, enter_keys, verify_entering
@@ -19,9 +19,9 @@ from ledger.wire import MAX_LEAF_BYTES
 from protos.errors import Malformed, Refused
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Place:
-    """Where an entry would stand: as the fields of `Context`."""
+    """Where the next entry would stand: as the fields of `Context`. Whoever applies an entry raises `index`."""
 
     state: State
     index: int
@@ -30,14 +30,14 @@ class Place:
     start: Anchor | None
 
 
-@dataclass(frozen=True, slots=True)
-class Judged:
-    """An entry that may stand, if the signatures hold."""
+class Judged(NamedTuple):
+    """An entry that may stand, if the signatures hold. `signatories` are in the order of the signatures."""
 
     leaf: EntryLeaf
     module: Module
     context: Context
     authority: Authority
+    signatories: tuple[Signatory, ...]
 
 
 class Rules:
@@ -50,11 +50,12 @@ class Rules:
                 if kind in self._of_kind:
                     raise ValueError(f"two modules claim entries of kind {kind}")
                 self._of_kind[kind] = (module, body)
+        bodies = ((kind, body) for kind, (_, body) in self._of_kind.items())
+        self._bringing = {kind.encode() for kind, body in bodies if _has_key(body)}
 
-    def brings_keys(self, kind: str) -> bool:
-        """Can an entry of this kind bring a public key?"""
-        rule = self._of_kind.get(kind)
-        return rule is not None and any("ProvenKey" in str(one.type) for one in fields(rule[1]))
+    def brings_keys(self, kind: bytes) -> bool:
+        """Can an entry of this kind (in UTF-8) bring a public key?"""
+        return kind in self._bringing
 
     def judge(self, leaf: bytes, place: Place) -> Judged:
         """Check everything but the signatures. Raises `Malformed` or `Refused`."""
@@ -62,22 +63,17 @@ class Rules:
             raise Malformed("too-large", f"an entry has at most {MAX_LEAF_BYTES} bytes", limit=MAX_LEAF_BYTES)
         read = decode_entry_leaf(leaf)
         module, body = self.decode_body(read)
+        signers = tuple([one.key_id for one in read.signatures])
         context = Context(
-            state=place.state,
-            entry=read.entry,
-            body=body,
-            signers=tuple(one.key_id for one in read.signatures),
-            leaf=leaf,
-            index=place.index,
-            time=place.time,
-            block=place.block,
-            start=place.start,
+            place.state, read.entry, body, signers, leaf, place.index, place.time, place.block, place.start
         )
         authority = module.check(context)
-        _check_signers(context.signers, authority)
+        signatories = _signatories(authority)
+        _check_signers(signers, tuple([one.key.key_id for one in signatories]))
         _check_sequence(context, authority)
-        check_new(place.state, authority.entering)
-        return Judged(read, module, context, authority)
+        if authority.entering:
+            check_new(place.state, authority.entering)
+        return Judged(read, module, context, authority, signatories)
 
     def decode_body(self, leaf: EntryLeaf) -> tuple[Module, Any]:
         """The Module that an entry belongs to, and its payload. Raises `Refused("unknown-kind")` or `Malformed`."""
@@ -90,9 +86,7 @@ class Rules:
 
 def verify(judged: Judged, network_id: bytes, verifier: Verifier) -> None:
     """Check every signature, then every proof of possession. Raises `VerificationFailed` or `Malformed`."""
-    by_key = {one.key.key_id: one for one in _signatories(judged.authority)}
-    for signature in judged.leaf.signatures:
-        by = by_key[signature.key_id]
+    for by, signature in zip(judged.signatories, judged.leaf.signatures, strict=True):
         verifier.verify(by.key, by.purpose, network_id, judged.leaf.signed, signature.signature)
     verify_entering(judged.authority.entering, verifier)
 
@@ -106,13 +100,17 @@ def apply(judged: Judged) -> None:
     enter_keys(state, judged.authority.entering)
 
 
+def _has_key(body: type[Any]) -> bool:
+    return any("ProvenKey" in str(one.type) for one in fields(body))
+
+
 def _signatories(authority: Authority) -> tuple[Signatory, ...]:
-    return authority.others if authority.author is None else (authority.author, *authority.others)
+    """Who must have signed, in the one order: the author first, the others by key id."""
+    others = tuple(sorted(authority.others, key=lambda one: one.key.key_id)) if authority.others else ()
+    return others if authority.author is None else (authority.author, *others)
 
 
-def _check_signers(found: tuple[bytes, ...], authority: Authority) -> None:
-    others = sorted(one.key.key_id for one in authority.others)
-    wanted = tuple(others if authority.author is None else [authority.author.key.key_id, *others])
+def _check_signers(found: tuple[bytes, ...], wanted: tuple[bytes, ...]) -> None:
     if found == wanted:
         return
     hint = "The entry needs exactly the signatures that its kind demands."

@@ -26,6 +26,7 @@ HEADQUARTERS = b"headquarters"
 
 MAX_VALUE_BYTES = 256 * 1024
 _CACHED_RECORDS = 32_768
+_CACHED_VALUES = 262_144
 
 
 def post_key(code: str) -> bytes:
@@ -63,15 +64,46 @@ def certificate_key(certificate_hash: bytes) -> bytes:
     return b"certificate/" + certificate_hash.hex().encode()
 
 
+class _Newest:
+    """Values of the newest settled map, in reach of one look; all other maps are asked themselves."""
+
+    __slots__ = ("of", "values")
+
+    def __init__(self, of: Map) -> None:
+        self.of = of
+        self.values: dict[bytes, bytes] = {}
+
+    def get(self, key: bytes) -> bytes | None:
+        """As `Map.get`."""
+        value = self.values.get(key)
+        if value is None:
+            value = self.of.get(key)
+            if value is not None:
+                self._make_room()
+                self.values[key] = value
+        return value
+
+    def go_on(self, to: Map, written: dict[bytes, bytes]) -> None:
+        """Be of the map that these writes have made of the present one."""
+        self._make_room()
+        self.of = to
+        self.values.update(written)
+
+    def _make_room(self) -> None:
+        if len(self.values) >= _CACHED_VALUES:
+            self.values.clear()
+
+
 class State:
     """What the ledger says now. Reads of unknown ids answer None; the reads that the rules need raise `Refused`."""
 
-    __slots__ = ("_cache", "_map", "_written")
+    __slots__ = ("_map", "_newest", "_records", "_written")
 
-    def __init__(self, settled: Map | None = None, cache: dict[bytes, tuple[bytes, Any]] | None = None) -> None:
-        self._map = Map.empty() if settled is None else settled
+    def __init__(self) -> None:
+        self._map = Map.empty()
         self._written: dict[bytes, bytes] = {}
-        self._cache: dict[bytes, tuple[bytes, Any]] = {} if cache is None else cache
+        self._newest = _Newest(self._map)
+        self._records: dict[bytes, tuple[bytes, Any]] = {}
 
     @property
     def root(self) -> bytes:
@@ -80,16 +112,17 @@ class State:
 
     def fork(self) -> State:
         """An independent state with the same content."""
-        other = State(self._map, self._cache)
+        other = self._on(self._map)
         other._written = dict(self._written)
         return other
 
     def settled(self) -> State:
         """The same content with every write in the map."""
-        below = self._map
-        for key, value in self._written.items():
-            below = below.set(key, value)
-        return State(below, self._cache)
+        other = self._on(self._map.set_many(self._written))
+        if self._newest.of is not self._map:
+            other._newest = _Newest(self._map)
+        other._newest.go_on(other._map, self._written)
+        return other
 
     def prove(self, key: bytes) -> MapProof:
         """The proof of the settled value of `key`, or of its absence."""
@@ -100,7 +133,9 @@ class State:
     def get(self, key: bytes) -> bytes | None:
         """The value of `key`, or None."""
         value = self._written.get(key)
-        return self._map.get(key) if value is None else value
+        if value is not None:
+            return value
+        return self._newest.get(key) if self._newest.of is self._map else self._map.get(key)
 
     def put(self, key: bytes, value: bytes) -> None:
         """Let `key` hold `value`; neither is empty."""
@@ -111,7 +146,7 @@ class State:
         value = self.get(key)
         if value is None:
             return None
-        cached = self._cache.get(key)
+        cached = self._records.get(key)
         if cached is not None and cached[0] == value:
             return cast(T, cached[1])
         record = codec.decode(kind, value, limit=MAX_VALUE_BYTES)
@@ -126,9 +161,15 @@ class State:
 
     def _remember(self, key: bytes, value: bytes, record: object) -> None:
         # Shared by all forks: an entry counts only for the very bytes that it was decoded from.
-        if len(self._cache) >= _CACHED_RECORDS:
-            self._cache.clear()
-        self._cache[key] = (value, record)
+        if len(self._records) >= _CACHED_RECORDS:
+            self._records.clear()
+        self._records[key] = (value, record)
+
+    def _on(self, settled: Map) -> State:
+        other = State.__new__(State)
+        other._map, other._written = settled, {}
+        other._newest, other._records = self._newest, self._records
+        return other
 
     # --- the ledger's own records ----------------------------------------------------------------------
 

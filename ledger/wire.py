@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from google.protobuf.message import DecodeError
+
 from keys.possession import ProvenKey
 from keys.public import PublicKey
 from ledger import bodies, records
@@ -104,6 +106,17 @@ class TrustFile:
     posts: tuple[bytes, ...]
     changes: tuple[TrustChange, ...]
     current: StateProof
+
+
+def peek_entry(leaf: bytes) -> tuple[bytes, list[bytes]] | None:
+    """The kind and the signers' key ids of an entry's leaf, unchecked; None if it is none. For looking ahead only."""
+    try:
+        signed = pb.SignedEntry.FromString(leaf[1:])
+    except DecodeError:
+        return None
+    # A canonical Entry begins with its kind: field 1, one byte of length.
+    entry = signed.entry
+    return entry[2 : 2 + entry[1]] if len(entry) > 1 else b"", [one.key_id for one in signed.signatures]
 
 
 CODEC = Codec(

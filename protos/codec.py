@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import fields
+from operator import attrgetter
 from typing import Any, TypeVar, cast
 
 from google.protobuf.descriptor import FieldDescriptor
@@ -18,6 +19,7 @@ from protos.errors import Malformed
 
 T = TypeVar("T")
 Step = tuple[str, bool, bool, bool]  # field name, repeated, message, may be absent
+Reader = Callable[[Any], object]
 
 
 class Codec:
@@ -27,6 +29,7 @@ class Codec:
         self._messages = dict(pairs)
         self._classes = {message.DESCRIPTOR.full_name: cls for cls, message in pairs.items()}
         self._plans = {cls: tuple(_steps(cls, message)) for cls, message in pairs.items()}
+        self._readers: dict[type[Any], Reader] = {cls: self._reader(cls) for cls in pairs}
 
     def encode(self, value: object) -> bytes:
         """The canonical bytes of a dataclass of this package. Raises `Malformed` for a value its field cannot hold."""
@@ -39,7 +42,7 @@ class Codec:
     def decode(self, cls: type[T], data: bytes, *, limit: int) -> T:
         """A dataclass from canonical bytes of at most `limit` bytes. Raises `Malformed`."""
         message = canonical.decode(self._messages[cls], data, limit=limit)
-        return cast(T, self._to_value(message, cls))
+        return cast(T, self._readers[cls](message))
 
     def _to_message(self, value: object) -> Message:
         cls = type(value)
@@ -54,20 +57,32 @@ class Codec:
                 getattr(message, name).CopyFrom(self._to_message(item))
         return message
 
-    def _to_value(self, message: Message, cls: Callable[..., Any]) -> object:
-        values: dict[str, Any] = {}
-        for name, repeated, nested, optional in self._plans[cast(type[Any], cls)]:
-            item = getattr(message, name)
-            if repeated:
-                values[name] = tuple(self._nested(one) for one in item) if nested else tuple(item)
-            elif nested:
-                values[name] = self._nested(item) if _is_there(message, name, optional) else None
-            else:
-                values[name] = item
-        return cls(**values)
+    def _reader(self, cls: type[Any]) -> Reader:
+        """What makes a dataclass of a message: all fields at once, then the few that need more put right."""
+        names = [field.name for field in fields(cls)]
+        get = attrgetter(*names) if len(names) > 1 else _one_of(names)
+        others = [(names.index(step[0]), *step) for step in self._plans[cls] if step[1] or step[2]]
+
+        def read_plain(message: Any) -> object:
+            return cls(*get(message))
+
+        def read(message: Any) -> object:
+            values = list(get(message))
+            for place, name, repeated, nested, optional in others:
+                if repeated:
+                    values[place] = tuple(map(self._nested, values[place])) if nested else tuple(values[place])
+                else:
+                    values[place] = self._nested(values[place]) if _is_there(message, name, optional) else None
+            return cls(*values)
+
+        return read if others else read_plain
 
     def _nested(self, message: Message) -> object:
-        return self._to_value(message, self._classes[message.DESCRIPTOR.full_name])
+        return self._readers[self._classes[message.DESCRIPTOR.full_name]](message)
+
+
+def _one_of(names: list[str]) -> Callable[[Any], tuple[Any, ...]]:
+    return lambda message: tuple(getattr(message, name) for name in names)
 
 
 def _is_there(message: Message, name: str, optional: bool) -> bool:

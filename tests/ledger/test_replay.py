@@ -14,6 +14,7 @@ from ledger.block import is_record
 from ledger.entry import decode_entry_leaf, decode_leaf, encode_leaf, make_leaf
 from ledger.logfile import CHECKPOINT, LEAF, LogItem, read_log
 from ledger.machine import Machine
+from ledger.preverify import Verdict
 from ledger.replay import Level, Problem, ReplayReport, replay
 from ledger.wire import BlockRecord, Signature
 from support.history import History, council, eventful
@@ -66,19 +67,16 @@ def test_signatures_checked_elsewhere_give_the_same_report(history: History, poo
 
 
 class Liar(Executor):
-    """Says of every signature that it holds, or that none does."""
-
-    def __init__(self, verdict: int) -> None:
-        self._verdict = verdict
+    """Says of every leaf that nothing holds."""
 
     def submit(self, call, task):  # type: ignore[no-untyped-def, override]
-        future: Future[bytes] = Future()
-        future.set_result(bytes([self._verdict]) * len(task.leaves))
+        future: Future[list[Verdict]] = Future()
+        future.set_result([(False, ())] * len(task.leaves))
         return future
 
 
 def test_what_was_not_found_to_hold_is_checked_by_the_machine(history: History) -> None:
-    assert replay(history.items, (), Level.FULL, Liar(0)).ok
+    assert replay(history.items, (), Level.FULL, Liar()).ok
 
 
 def forged(history: History) -> tuple[int, bytes]:
