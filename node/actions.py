@@ -293,9 +293,34 @@ class CatchUp:
 
 
 Action = (
-    Alarm | KeepEvidence | StopSigning | Append | FetchBlocks | DropPeer | Truncate | Final | PolicyNote
-    | SaveSignState | SendCosignature | OwnNote | SaveCosignature | AskOwnNewest
-    | SaveBatch | SubmitEntry | BatchSettled | SaveProofs
-    | SendOffer | SendPart | SendAnswer | OpenIntake | StorePart | CheckBody | StoreItem | DropIntake
-    | Handed | ItemRefused | ItemExpired | CatchUp
+    Alarm
+    | KeepEvidence
+    | StopSigning
+    | Append
+    | FetchBlocks
+    | DropPeer
+    | Truncate
+    | Final
+    | PolicyNote
+    | SaveSignState
+    | SendCosignature
+    | OwnNote
+    | SaveCosignature
+    | AskOwnNewest
+    | SaveBatch
+    | SubmitEntry
+    | BatchSettled
+    | SaveProofs
+    | SendOffer
+    | SendPart
+    | SendAnswer
+    | OpenIntake
+    | StorePart
+    | CheckBody
+    | StoreItem
+    | DropIntake
+    | Handed
+    | ItemRefused
+    | ItemExpired
+    | CatchUp
 )

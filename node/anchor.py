@@ -47,8 +47,15 @@ class Slots:
     """
 
     def __init__(
-        self, chain: Chain, post: str, signer: Signer, random: Callable[[int], bytes], *,
-        index_of: Callable[[bytes], int | None], waiting: Sequence[Item] = (), batches: Sequence[OpenBatch] = (),
+        self,
+        chain: Chain,
+        post: str,
+        signer: Signer,
+        random: Callable[[int], bytes],
+        *,
+        index_of: Callable[[bytes], int | None],
+        waiting: Sequence[Item] = (),
+        batches: Sequence[OpenBatch] = (),
     ) -> None:
         self._chain, self._post, self._signer, self._random = chain, post, signer, random
         self._key_id = signer.public_key.key_id

@@ -106,8 +106,14 @@ class Sender:
     """
 
     def __init__(
-        self, post: str, headquarters: str, random: Callable[[], float], *,
-        queued: Iterable[Parcel] = (), window: int = 16, now: float = 0.0,
+        self,
+        post: str,
+        headquarters: str,
+        random: Callable[[], float],
+        *,
+        queued: Iterable[Parcel] = (),
+        window: int = 16,
+        now: float = 0.0,
     ) -> None:
         self._post, self._headquarters, self._random, self._window = post, headquarters, random, window
         self._queue: dict[bytes, Sending] = {}
@@ -155,8 +161,10 @@ class Sender:
         if verdict == Verdict.STORED:
             actions = [self._forget(one, Handed(item_id, peer))]
         elif verdict == Verdict.REFUSED:
-            actions = [self._forget(one, ItemRefused(item_id, peer, code)),
-                       Alarm("item-refused", item_id.hex(), f"{peer} refuses an item: {code}")]
+            actions = [
+                self._forget(one, ItemRefused(item_id, peer, code)),
+                Alarm("item-refused", item_id.hex(), f"{peer} refuses an item: {code}"),
+            ]
         elif verdict == Verdict.WANT and 0 <= offset < one.parcel.length:
             self._acknowledge(one, offset, now)
         elif verdict == Verdict.NOT_YET:
@@ -252,7 +260,8 @@ class Sender:
         if peer != self._headquarters:
             return [peer] if peer in self._waiting else []
         return [
-            one for one, waiting in self._waiting.items()
+            one
+            for one, waiting in self._waiting.items()
             if one == peer or (one not in self._links and now - waiting.away_since >= RELAY_AFTER_SECONDS)
         ]
 

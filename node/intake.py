@@ -57,8 +57,13 @@ class Receiver:
     """
 
     def __init__(
-        self, post: str, is_stored: Callable[[bytes], bool], has_body: Callable[[bytes], bool], *,
-        is_relay: bool, incoming: Iterable[Incoming] = (),
+        self,
+        post: str,
+        is_stored: Callable[[bytes], bool],
+        has_body: Callable[[bytes], bool],
+        *,
+        is_relay: bool,
+        incoming: Iterable[Incoming] = (),
     ) -> None:
         self._post, self._is_stored, self._has_body, self._is_relay = post, is_stored, has_body, is_relay
         self._incoming = {one.parcel.item_id: one for one in incoming}
@@ -111,8 +116,11 @@ class Receiver:
         text = f"the body of an item from {one.parcel.origin} does not belong to its envelope: {code}"
         is_certain = one.source == peer or not one.owns_body  # else another peer may have spoilt it: start again
         verdict = Verdict.REFUSED if is_certain else Verdict.NOT_YET
-        return [DropIntake(item_id, one.owns_body), SendAnswer(peer, item_id, verdict, code=code),
-                Alarm("bad-body", item_id.hex(), text)]
+        return [
+            DropIntake(item_id, one.owns_body),
+            SendAnswer(peer, item_id, verdict, code=code),
+            Alarm("bad-body", item_id.hex(), text),
+        ]
 
     def expired(self, block_time: int) -> list[Action]:
         """Forget beginnings of items whose expiry has passed."""

@@ -37,8 +37,14 @@ class Witness:
     """Cosigns for one post. `state` is the stored sign-state; `log_signer` is a validator's log key."""
 
     def __init__(
-        self, chain: Chain, post: str, signer: NoteSigner, *,
-        log_signer: NoteSigner | None = None, state: SaveSignState | None = None, stopped: str = "",
+        self,
+        chain: Chain,
+        post: str,
+        signer: NoteSigner,
+        *,
+        log_signer: NoteSigner | None = None,
+        state: SaveSignState | None = None,
+        stopped: str = "",
     ) -> None:
         self._chain, self._post, self._signer, self._log_signer = chain, post, signer, log_signer
         self._state = state

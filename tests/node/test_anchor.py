@@ -6,8 +6,6 @@ from dataclasses import replace
 from random import Random
 
 import pytest
-from support.chains import chain_of, log_of
-from support.network import TestNetwork
 
 from ledger.bodies import Batch
 from ledger.entry import decode_entry_leaf
@@ -20,6 +18,8 @@ from node.actions import Item
 from node.anchor import SUBMIT_AGAIN_SECONDS, OpenBatch, Slots
 from node.chain import Chain
 from protos.errors import DutabartaError
+from support.chains import chain_of, log_of
+from support.network import TestNetwork
 
 NOW = 1_760_000_000
 SLOT = EXERCISE_PARAMETERS.slot_seconds

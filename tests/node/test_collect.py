@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import pytest
-from support.chains import chain_of, grow
-from support.network import TestNetwork
 
 from ledger.checkpoint import Checkpoint
 from ledger.cosignature import cosign, cosigner_name
@@ -13,6 +11,8 @@ from node import actions as act
 from node.chain import Chain
 from node.collect import MAX_OPEN, Collector
 from node.splitview import SplitViews
+from support.chains import chain_of, grow
+from support.network import TestNetwork
 
 
 @pytest.fixture

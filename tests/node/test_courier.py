@@ -28,7 +28,9 @@ ROUTINE, FLASH = 1, 4
 
 def parcel(number: int, precedence: int = ROUTINE, *, to: str = "LON", length: int = 0, expires_at: int = 0) -> Parcel:
     name = sha256(f"{number}/{to}".encode()).digest()
-    return Parcel(name, ItemKind.ENVELOPE, "DEL", to, precedence, expires_at, 1, length, name if length else b"", number)
+    return Parcel(
+        name, ItemKind.ENVELOPE, "DEL", to, precedence, expires_at, 1, length, name if length else b"", number
+    )
 
 
 def sender(window: int = 16, *queued: Parcel) -> Sender:
@@ -57,7 +59,10 @@ def test_a_flash_overtakes_a_large_body_which_resumes() -> None:
     one = sender(2, big)
     one.linked("LON", 0)
     parts = one.answered("LON", big.item_id, Verdict.WANT, 0, "", 0)
-    assert parts == [act.SendPart("LON", big.item_id, 0, PART_BYTES), act.SendPart("LON", big.item_id, PART_BYTES, PART_BYTES)]
+    assert parts == [
+        act.SendPart("LON", big.item_id, 0, PART_BYTES),
+        act.SendPart("LON", big.item_id, PART_BYTES, PART_BYTES),
+    ]
     assert one.queued(flash, 0) == [], "two frames are unacknowledged"
     assert one.answered("LON", big.item_id, Verdict.WANT, PART_BYTES, "", 0) == [act.SendOffer("LON", flash.item_id)]
     one.answered("LON", big.item_id, Verdict.WANT, 2 * PART_BYTES, "", 0)

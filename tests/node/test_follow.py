@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-from support.chains import chain_of, grow, log_of
-from support.network import TestNetwork
 
 from node import actions as act
 from node.chain import Chain
 from node.follow import ASK_AGAIN_SECONDS, Follower
 from node.modules import MODULES
 from node.splitview import SplitViews
+from support.chains import chain_of, grow, log_of
+from support.network import TestNetwork
 
 NOW = 1_760_000_000
 

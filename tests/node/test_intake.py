@@ -16,7 +16,9 @@ FINAL = 10
 BODY = b"b" * 32
 
 
-def envelope(number: int = 1, *, to: str = HERE, length: int = 100, body_id: bytes = BODY, size_seen: int = 5) -> Parcel:
+def envelope(
+    number: int = 1, *, to: str = HERE, length: int = 100, body_id: bytes = BODY, size_seen: int = 5
+) -> Parcel:
     item_id = bytes([number]) * 32
     return Parcel(item_id, ItemKind.ENVELOPE, "DEL", to, 1, 0, size_seen, length, body_id)
 
@@ -142,7 +144,8 @@ def test_an_abandoned_body_is_taken_over_with_what_is_stored() -> None:
     for _ in range(PATIENCE):
         assert offer(one, waiting) == [answer(waiting, Verdict.NOT_YET, code="body-under-way")]
     assert offer(one, waiting) == [
-        act.DropIntake(abandoned.item_id, with_body=False), act.OpenIntake(waiting.item_id),
+        act.DropIntake(abandoned.item_id, with_body=False),
+        act.OpenIntake(waiting.item_id),
         answer(waiting, Verdict.WANT, 60),
     ]
 

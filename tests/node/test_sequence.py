@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import pytest
-from support.chains import MemoryLog, chain_of, log_of
-from support.network import TestNetwork
 
 from ledger.merkle import leaf_hash
 from node import sequence
 from node.chain import Chain
 from node.sequence import ACCEPTED, PENDING, UNKNOWN, Solo
+from support.chains import MemoryLog, chain_of, log_of
+from support.network import TestNetwork
 
 NOW = 1_760_000_000
 
@@ -93,9 +93,7 @@ def test_of_two_entries_with_one_number_the_first_stands(network: TestNetwork, c
     assert solo.outcome(leaf_hash(other)).code == "wrong-sequence"
 
 
-def test_the_pool_is_bounded(
-    network: TestNetwork, chain: Chain, solo: Solo, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_pool_is_bounded(network: TestNetwork, chain: Chain, solo: Solo, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sequence, "MAX_POOL_ENTRIES", 1)
     solo.submit(network.batch(chain.machine, "DEL"), NOW)
     leaf = network.batch(chain.machine, "LON")

@@ -5,8 +5,6 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from support.chains import chain_of, grow, log_of
-from support.network import FOUNDED_AT, TestNetwork
 
 from ledger.checkpoint import parse_checkpoint
 from ledger.cosignature import CosignerKey, cosigner_name, verify_cosignature
@@ -15,6 +13,8 @@ from ledger.parameters import EXERCISE_PARAMETERS
 from node import actions as act
 from node.chain import Chain
 from node.witness import MAX_CLOCK_DIFFERENCE, NEWEST_PER_STEP, SEND_AGAIN_SECONDS, Witness
+from support.chains import chain_of, grow, log_of
+from support.network import FOUNDED_AT, TestNetwork
 
 NOW = 1_760_000_000
 
@@ -68,7 +68,8 @@ def test_a_validators_note_carries_its_log_line(network: TestNetwork, chain: Cha
     [_, note] = witness_of(network, chain, "DHA").advance(0, NOW)
     assert isinstance(note, act.OwnNote)
     assert [one.name for one in SignedNote.decode(note.note).signatures] == [
-        chain.machine.origin, cosigner_name(chain.machine.origin, "DHA")
+        chain.machine.origin,
+        cosigner_name(chain.machine.origin, "DHA"),
     ]
 
 

@@ -1,17 +1,24 @@
-"""What must hold when a simulated network has come to rest."""
+"""A simulated network must come to rest, and then everything must be right."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
-
-from sim.desk import SentCable
 
 from ledger.network_policy import policy_of
 from ledger.proof import TlogProof, verify_item
+from sim.desk import SentCable
+from sim.world import World
 
-if TYPE_CHECKING:
-    from sim.world import World
+LONGEST_CALM = 3600.0
+
+
+def settle(world: World) -> None:
+    """Live through chaos, then on until nothing is left to do. Raises AssertionError if that never comes."""
+    world.live_through_chaos()
+    while problems_of(world) and world.time.now < LONGEST_CALM:
+        world.live(10)
+    if problems := problems_of(world):
+        raise AssertionError("; ".join(problems[:20]))
 
 
 def problems_of(world: World) -> list[str]:
@@ -29,10 +36,11 @@ def _nodes(world: World) -> Iterator[str]:
             yield f"{code} alarms {name} ({subject}): {text}"
         # A beginning at a relay may stay behind when the item came by another way; it is bounded (node/intake.py).
         queued = [
-            one for one in node.disk.items.values()
+            one
+            for one in node.disk.items.values()
             if one.state == "queued" or (one.state == "incoming" and one.parcel.destination == code)
         ]
-        if queued or node.sender.parcels or node.disk.waiting or node.disk.batches or world.drawers[code]:
+        if queued or node.carrier.sender.parcels or node.disk.waiting or node.disk.batches or world.drawers[code]:
             yield f"{code} has {len(queued)} items, {len(node.disk.waiting)} waiting, {len(node.disk.batches)} batches"
 
 

@@ -6,9 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from hashlib import sha256
 from random import Random
-
-from sim.base import Base
-from sim.disk import Disk, StoredItem
+from typing import Protocol
 
 from crypto_msg.anchor import cable_item_hash, receipt_item_hash
 from crypto_msg.cable import Addressee, Classification, Draft, Precedence
@@ -25,6 +23,8 @@ from keys.signing import Verifier
 from ledger.state import State
 from node.actions import Item
 from node.courier import ItemKind, Parcel
+from sim.base import Base
+from sim.disk import Disk, StoredItem
 
 
 @dataclass(frozen=True)
@@ -47,6 +47,14 @@ class SentCable:
     addressees: tuple[str, ...]
 
 
+class States(Protocol):
+    """The states that a terminal can be shown, by size."""
+
+    def __contains__(self, size: int) -> bool: ...
+
+    def __getitem__(self, size: int) -> State: ...
+
+
 @dataclass
 class Terminal:
     """One post's officer at work. What he has seen is kept apart from the node's disk."""
@@ -65,8 +73,19 @@ class Terminal:
         """Draft, release and seal a cable at S = `size`."""
         desk = self.base.desks[self.code]
         draft = Draft(
-            self.random.randbytes(16), self.code, tuple(Addressee(one, precedence) for one in addressees), (),
-            precedence, Classification.RESTRICTED, (), "Seeded", (), (), (text,), (), (),
+            self.random.randbytes(16),
+            self.code,
+            tuple(Addressee(one, precedence) for one in addressees),
+            (),
+            precedence,
+            Classification.RESTRICTED,
+            (),
+            "Seeded",
+            (),
+            (),
+            (text,),
+            (),
+            (),
         )
         network = self.base.network
         drafter = network.posts[self.code].supervisors[1].signer  # a FLASH needs two officers
@@ -74,9 +93,12 @@ class Terminal:
         posts = sorted({self.code, *addressees})
         sealed = seal_cable(
             Station(network.network_id, self.code, desk.terminal.signer, size),
-            Message(draft, ()), Release(1 + len(self.sent), 2026, "231430ZNOV26", ()),
-            (drafted,) if precedence == Precedence.FLASH else (), desk.officer.signer,
-            [self._recipient(state, code) for code in posts], self.random.randbytes,
+            Message(draft, ()),
+            Release(1 + len(self.sent), 2026, "231430ZNOV26", ()),
+            (drafted,) if precedence == Precedence.FLASH else (),
+            desk.officer.signer,
+            [self._recipient(state, code) for code in posts],
+            self.random.randbytes,
         )
         item_hash = cable_item_hash(sealed.head.envelope_id, sealed.head.body_root)
         cable = SentCable(self.code, sealed.head.envelope_id, item_hash, sealed.inner_hash, tuple(addressees))
@@ -84,7 +106,7 @@ class Terminal:
         items = tuple(self._envelope_for(sealed, one) for one in addressees)
         return Deposit(items, sealed.envelope.body, Item("cable", item_hash, sealed.inner.anchor_salt))
 
-    def look(self, disk: Disk, state_at: dict[int, State], size: int, root: bytes) -> list[Deposit]:
+    def look(self, disk: Disk, state_at: States, size: int, root: bytes) -> list[Deposit]:
         """Take what is new in the inbox: open cables, note receipts and proofs. Answers with receipts."""
         deposits = []
         for item in disk.inbox():
@@ -108,8 +130,15 @@ class Terminal:
             raise AssertionError(f"{self.code} was given the same cable twice")
         self.opened[opened.envelope_id] = opened.inner_hash
         receipt = Receipt(
-            ReceiptKind.DELIVERED, opened.envelope_id, opened.body_root, opened.inner_hash, self.code,
-            terminal.terminal_id, size, root, 0,
+            ReceiptKind.DELIVERED,
+            opened.envelope_id,
+            opened.body_root,
+            opened.inner_hash,
+            self.code,
+            terminal.terminal_id,
+            size,
+            root,
+            0,
         )
         signed = make_receipt(receipt, network_id, terminal.signer)
         parcel = parcel_of(
@@ -130,15 +159,28 @@ class Terminal:
         head = encode_head(split_head(sealed.head, [self.base.desks[code].terminal.terminal_id]))
         outer = read_outer(sealed.head)
         parcel = parcel_of(
-            ItemKind.ENVELOPE, head, self.code, code, outer.precedence, outer.size_seen,
-            length=len(sealed.envelope.body), body_id=sealed.head.envelope_id,
+            ItemKind.ENVELOPE,
+            head,
+            self.code,
+            code,
+            outer.precedence,
+            outer.size_seen,
+            length=len(sealed.envelope.body),
+            body_id=sealed.head.envelope_id,
         )
         return StoredItem(parcel, head, sealed.head.envelope_id, "queued")
 
 
 def parcel_of(
-    kind: ItemKind, content: bytes, origin: str, destination: str, precedence: int, size_seen: int, *,
-    length: int = 0, body_id: bytes = b"",
+    kind: ItemKind,
+    content: bytes,
+    origin: str,
+    destination: str,
+    precedence: int,
+    size_seen: int,
+    *,
+    length: int = 0,
+    body_id: bytes = b"",
 ) -> Parcel:
     """The parcel of an item: item id = SHA-256(kind byte || destination || SHA-256(content))."""
     item_id = sha256(bytes([kind]) + destination.encode() + sha256(content).digest()).digest()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 
 from ledger.merkle import leaf_hash
@@ -105,6 +105,23 @@ class Disk:
             known.state = state
         return known.parcel
 
+    def deposit(self, items: Sequence[StoredItem], body: bytes, anchored: Item | None, here: str) -> list[Parcel]:
+        """What a terminal hands in, perhaps again; answers with what is to be sent."""
+        parcels = []
+        for item in items:
+            state = "here" if item.parcel.destination == here else "queued"
+            parcels.append(self.store(item.parcel, item.head, item.envelope_id, state))
+            if body:
+                self.bodies[item.envelope_id] = bytearray(body)
+                self.whole_bodies.add(item.envelope_id)
+        if anchored is not None and not self._is_anchored(anchored):
+            self.waiting[anchored.item_hash] = anchored
+        return [parcel for parcel in parcels if self.items[parcel.item_id].state == "queued"]
+
+    def _is_anchored(self, item: Item) -> bool:
+        batches = (batch for batch, _ in self.batches.values())
+        return item.item_hash in self.proofs or any(item in batch.items.values() for batch in batches)
+
     def open_body(self, envelope_id: bytes) -> None:
         """Make room for a body, unless it is here."""
         self.bodies.setdefault(envelope_id, bytearray())
@@ -125,7 +142,8 @@ class Disk:
         """What has come in part."""
         return [
             Incoming(one.parcel, len(self.bodies[one.envelope_id]), owns_body=not self.has_body(one.envelope_id))
-            for one in self.items.values() if one.state == "incoming"
+            for one in self.items.values()
+            if one.state == "incoming"
         ]
 
     def inbox(self) -> list[StoredItem]:

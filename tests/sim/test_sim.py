@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 
 import pytest
+
+from sim.checks import settle
 from sim.world import Plan, World
 
 SEEDS = int(os.environ.get("DUTABARTA_SIM_SEEDS", "50"))
@@ -23,7 +25,7 @@ def test_the_whole_ministry_comes_to_rest_with_nothing_lost(seed: int) -> None:
 def _run(seed: int, posts: int) -> None:
     world = World(Plan.of(seed, posts))
     try:
-        world.run()
+        settle(world)
     except Exception as problem:
         problem.add_note(f"again: python -m tests.sim --seed {seed} --posts {posts}")
         raise
