@@ -18,6 +18,7 @@ from ledger.policy import parse_policy
 from ledger.proof import TlogProof
 from support.witnesses import COSIGNED_AT, AnchoredItem, Witnesses, seed
 
+pytestmark = pytest.mark.xdist_group("interop")  # the Go program is built once
 SOURCE = Path(__file__).parent
 NETWORK = Witnesses(("DHA", "DEL", "LON", "WAS"), ("PAR", "ROM", "TYO"))
 ANCHORED = AnchoredItem(NETWORK)
