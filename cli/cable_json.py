@@ -44,7 +44,7 @@ def list_json(records: Iterable[CableRecord], alarms: Iterable[Aside]) -> Json:
 
 def read_json(terminal: Terminal, record: CableRecord, saved: Mapping[int, Path]) -> Json:
     """A whole cable. `saved`: where attachments were written, by their number from 0."""
-    inner, draft = _inner(record)
+    draft = decode_draft(record.draft)
     names = terminal.names([record.drafter, *record.releasers])
     return {
         **_summary(record),

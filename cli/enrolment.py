@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from ledger.network_policy import policy_text
 from node.client import fetch_certificate
 from node.config import GENESIS_FILE, KEYS_FOLDER, node_folder
 from node.secrets import load_node_keys
-from protos.errors import DutabartaError, Refused, Unavailable
+from protos.errors import Refused, Unavailable
 from terminal.enrol import approve, enrolment_request
 from terminal.files import make_private_folder
 from terminal.folder import Config, Folder
@@ -121,7 +122,9 @@ def complete_exercise(home: Path, made: Prepared, passphrase: bytes) -> None:
     for path in own:
         with open_terminal(path, passphrase) as supervisor:
             session = supervisor.session
-            request = _approve_all(session, request, [*own, *_terminals(home.parent / _headquarters(session))], passphrase)
+            request = _approve_all(
+                session, request, [*own, *_terminals(home.parent / _headquarters(session))], passphrase
+            )
             if missing := missing_for(session, request):
                 raise _no_supervisors(missing)
             made.folder.save_file(REQUEST, request.format().encode())
@@ -140,7 +143,9 @@ def read_request(path: Path) -> Request:
         with path.open("rb") as file:
             return parse_request(file.read(MAX_REQUEST_BYTES + 1))
     except OSError as problem:
-        raise Unavailable("file-missing", f"cannot read {path}: {problem.strerror}", hint="look at the path") from problem
+        raise Unavailable(
+            "file-missing", f"cannot read {path}: {problem.strerror}", hint="look at the path"
+        ) from problem
 
 
 def _approve_all(session: Session, request: Request, folders: list[Path], passphrase: bytes) -> Request:
@@ -148,16 +153,16 @@ def _approve_all(session: Session, request: Request, folders: list[Path], passph
     for path in dict.fromkeys(folders):
         if not missing_for(session, request):
             break
-        try:
-            keyring = Folder(path).load_keyring(passphrase)
-            officer_id = bytes.fromhex(Folder(path).load_config().officer_id)
-            request = session.view.judge(
-                lambda state, r=request, k=keyring, o=officer_id: approve(r, state.active_officer(o), k.officer_signer, state)  # type: ignore[misc]
-            )
-        except DutabartaError as problem:
-            if problem.code not in ("not-supervisor", "not-needed", "wrong-passphrase", "unknown-officer"):
-                raise
+        with suppress(Refused):  # not a supervisor, another passphrase, or not needed: the next one may do
+            request = _approve_with(session, request, Folder(path), passphrase)
     return request
+
+
+def _approve_with(session: Session, request: Request, folder: Folder, passphrase: bytes) -> Request:
+    """Add one supervisor's signature, judged by what `session` sees of the ledger."""
+    signer = folder.load_keyring(passphrase).officer_signer
+    officer_id = bytes.fromhex(folder.load_config().officer_id)
+    return session.view.judge(lambda state: approve(request, state.active_officer(officer_id), signer, state))
 
 
 def _headquarters(session: Session) -> str:

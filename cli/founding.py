@@ -48,7 +48,9 @@ class PostKeys:
     admitted: PostAdmitted
 
 
-def make_post(home: Path, post: PlannedPost, address: str, headquarters: bool, passphrase: bytes, cost: Cost) -> PostKeys:
+def make_post(
+    home: Path, post: PlannedPost, address: str, headquarters: bool, passphrase: bytes, cost: Cost
+) -> PostKeys:
     """Random keys of a post's node and of its two first supervisors, in `home`; nothing secret leaves it.
 
     Raises `Refused("keys-exist")` if the post has keys.
@@ -81,7 +83,9 @@ def load_root(path: Path, passphrase: bytes) -> SoftwareSigner:
     try:
         data = path.read_bytes()
     except OSError as problem:
-        raise Unavailable("file-missing", f"cannot read {path}: {problem.strerror}", hint="look at the path") from problem
+        raise Unavailable(
+            "file-missing", f"cannot read {path}: {problem.strerror}", hint="look at the path"
+        ) from problem
     return SoftwareSigner.from_secret(SUITE_DUAL, open_keystore(data, passphrase))
 
 
@@ -95,7 +99,9 @@ def found(plan: Plan, cards: Iterable[str], exercise: bool) -> tuple[bytes, ...]
     roots = [_decode(ProvenKey, one) for one in parsed if one.kind == CardKind.ROOT]
     if sorted(post.code for post in posts) != sorted(plan.codes):
         missing = sorted(set(plan.codes) ^ {post.code for post in posts})
-        raise Refused("wrong-cards", f"cards and plan differ in: {', '.join(missing)}", hint="bring one card of each post")
+        raise Refused(
+            "wrong-cards", f"cards and plan differ in: {', '.join(missing)}", hint="bring one card of each post"
+        )
     parameters = EXERCISE_PARAMETERS if exercise else DEFAULT_PARAMETERS
     roots.sort(key=lambda one: one.key.key_id)
     return genesis.build(plan.name, exercise, plan.founded_at, parameters, roots, posts, plan.validators)
@@ -113,7 +119,9 @@ def load_genesis(path: Path) -> tuple[tuple[bytes, ...], Founding]:
         with path.open("rb") as file:
             leaves = tuple(leaves_of(read_log(file)))
     except OSError as problem:
-        raise Unavailable("file-missing", f"cannot read {path}: {problem.strerror}", hint="look at the path") from problem
+        raise Unavailable(
+            "file-missing", f"cannot read {path}: {problem.strerror}", hint="look at the path"
+        ) from problem
     return leaves, genesis.found(leaves, DirectVerifier())
 
 
@@ -127,7 +135,9 @@ def settle(home: Path, leaves: Sequence[bytes], passphrase: bytes, at: int) -> N
     keys = load_node_keys(folder / KEYS_FOLDER)
     post = next((one for one in founding.state.posts() if one.entry_key == keys.entry.public_key.key), None)
     if post is None:
-        raise Refused("not-in-genesis", "this genesis does not name the keys of this post", hint="ask HQ for the right one")
+        raise Refused(
+            "not-in-genesis", "this genesis does not name the keys of this post", hint="ask HQ for the right one"
+        )
     save_genesis(folder / GENESIS_FILE, leaves)
     if has_first_supervisors(home):
         _settle_supervisors(home, post.code, post.address, founding, keys, passphrase, at)
@@ -158,7 +168,9 @@ def free_addresses(count: int) -> tuple[str, ...]:
             one.close()
 
 
-def terminal_config(founding: Founding, post: str, name: str, officer_id: bytes, address: str, certificate: bytes) -> Config:
+def terminal_config(
+    founding: Founding, post: str, name: str, officer_id: bytes, address: str, certificate: bytes
+) -> Config:
     """The config.toml of an officer's terminal."""
     return Config(
         network_id=founding.network_id.hex(),

@@ -86,8 +86,12 @@ def sign(proposal: Path, root_key: Path, passphrase_file: Path | None, as_json: 
     signed = pending.with_signature(sign_entry(pending.entry, signer, request.network_id, Purpose.GOVERNANCE))
     write_private(proposal, replace(request, entries=(signed,)).format().encode())
     emit(
-        {"proposal": str(proposal), "kind": pending.content.kind, "number": pending.content.sequence,
-         "approvals": len(signed.signatures)},
+        {
+            "proposal": str(proposal),
+            "kind": pending.content.kind,
+            "number": pending.content.sequence,
+            "approvals": len(signed.signatures),
+        },
         as_json,
     )
 

@@ -84,7 +84,9 @@ def _all_here(plan: Plan, folder: Path, passphrase: bytes) -> dict[str, object]:
         raise Refused("folder-not-empty", f"{folder} is not empty", hint="name a new folder", path=folder)
     addresses = dict(zip(plan.codes, founding.free_addresses(len(plan.posts)), strict=True))
     (folder / "roots").mkdir(mode=0o700, parents=True)
-    roots = [founding.make_root(folder / "roots" / f"root-{n}.key", passphrase, Cost.EXERCISE) for n in range(1, ROOTS + 1)]
+    roots = [
+        founding.make_root(folder / "roots" / f"root-{n}.key", passphrase, Cost.EXERCISE) for n in range(1, ROOTS + 1)
+    ]
     posts = []
     for post in plan.posts:
         is_headquarters = post.code == plan.headquarters

@@ -49,7 +49,11 @@ def init(folder: Path, node: str, pin: str, passphrase_file: Path | None, as_jso
     passphrase = read_passphrase(passphrase_file, confirm=True)
     made = enrolment.prepare_remote(folder, who, node, wanted, new["genesis"], new["post"], passphrase)
     emit(
-        {"terminal": str(folder), "officer_id": made.config.officer_id, "request": str(made.request_path),
-         "state": "awaiting approval"},
+        {
+            "terminal": str(folder),
+            "officer_id": made.config.officer_id,
+            "request": str(made.request_path),
+            "state": "awaiting approval",
+        },
         as_json,
     )

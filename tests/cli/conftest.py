@@ -6,6 +6,7 @@ import time
 from pathlib import Path
 
 import pytest
+
 from support.commands import Commands
 from support.ministry import PASSPHRASE, Ministry
 
@@ -29,4 +30,3 @@ def dutabarta(
     monkeypatch.delenv("DUTABARTA_DEBUG", raising=False)
     monkeypatch.setattr("terminal.terminal.NodeClient", ministry.connect)
     return Commands(ministry, tmp_path, capsys, monkeypatch)
-

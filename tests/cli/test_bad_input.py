@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+
 from support.ministry import Ministry
 
 if TYPE_CHECKING:
@@ -28,7 +29,9 @@ def nothing_done(dutabarta: Commands, post: str = "DHA", officer: str = "first")
     assert dutabarta.ministry.bodies == {} and not any(dutabarta.ministry.serials.values())
 
 
-@pytest.mark.parametrize(("to", "code"), [("ROM", "unknown-post"), ("EVERYBODY", "unknown-post"), ("D-", "bad-addressee")])
+@pytest.mark.parametrize(
+    ("to", "code"), [("ROM", "unknown-post"), ("EVERYBODY", "unknown-post"), ("D-", "bad-addressee")]
+)
 def test_unknown_post(dutabarta: Commands, to: str, code: str) -> None:
     said = dutabarta.send("DHA", f"DEL,{to}")
     assert said.code == 1 and said.out == "" and "hint: " in said.err, said.err
@@ -179,7 +182,9 @@ def test_another_networks_cable_is_kept_aside_by_name(
         patch.setattr("terminal.terminal.NodeClient", other.connect)
         home = other.folder / "DHA"
         marking = ("--precedence", "ROUTINE", "--classification", "RESTRICTED", "--subject", "Foreign")
-        sent = dutabarta("cable", "send", "--to", "DEL", *marking, "--home", home, "--officer", "first", "-", "--json", stdin=b"x")
+        sent = dutabarta(
+            "cable", "send", "--to", "DEL", *marking, "--home", home, "--officer", "first", "-", "--json", stdin=b"x"
+        )
     (foreign,) = [one for inbox in other.inboxes.values() for one in inbox][:1]
     listed = dutabarta("cable", "list", *dutabarta.at("DEL"), "--json").data
     assert listed["cables"] == []
@@ -192,7 +197,9 @@ def test_another_networks_cable_is_kept_aside_by_name(
     assert terminal_id and sent.code == 0
 
 
-def test_another_networks_terminal_reaches_nobody(dutabarta: Commands, tmp_path_factory: pytest.TempPathFactory) -> None:
+def test_another_networks_terminal_reaches_nobody(
+    dutabarta: Commands, tmp_path_factory: pytest.TempPathFactory
+) -> None:
     other = Ministry(tmp_path_factory.mktemp("other"), ("DHA", "DEL"), dutabarta.ministry.now)
     stolen = dutabarta.home("DHA") / "terminals" / "stranger"
     shutil.copytree(other.folder / "DHA" / "terminals" / "first", stolen)

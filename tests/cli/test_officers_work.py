@@ -12,15 +12,30 @@ if TYPE_CHECKING:
 
 BENGALI = "আ‌ইনের চোখে সবা‌ই সমান।\n\nদ্বিতীয় অনুচ্ছেদ।\n"
 READ_KEYS = {
-    "cable_id", "serial", "from", "action", "info", "precedence", "classification", "subject", "references", "dtg",
-    "paragraphs", "attachments", "drafter", "releasers", "receipts",
+    "cable_id",
+    "serial",
+    "from",
+    "action",
+    "info",
+    "precedence",
+    "classification",
+    "subject",
+    "references",
+    "dtg",
+    "paragraphs",
+    "attachments",
+    "drafter",
+    "releasers",
+    "receipts",
 }
 
 
 def test_a_cable_goes_round(dutabarta: Commands, tmp_path: Path) -> None:
     attachment = tmp_path / "note.pdf"
     attachment.write_bytes(b"%PDF canary")
-    sent = dutabarta.send("DHA", "DEL", "--info", "WAS", "--ref", "DEL 7/2026", "--attach", attachment, text=BENGALI.encode())
+    sent = dutabarta.send(
+        "DHA", "DEL", "--info", "WAS", "--ref", "DEL 7/2026", "--attach", attachment, text=BENGALI.encode()
+    )
     assert sent.code == 0, sent.err
     assert {"cable_id", "serial", "state"} <= set(sent.data) and sent.data["state"] == "released"
     cable_id = sent.data["cable_id"]
@@ -91,9 +106,7 @@ def test_the_roster_is_listed_with_checked_names(dutabarta: Commands) -> None:
     assert "(first)" in names
 
 
-def test_outside_an_exercise_supervisors_sign_one_by_one(
-    dutabarta: Commands, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_outside_an_exercise_supervisors_sign_one_by_one(dutabarta: Commands, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("cli.enrolment.complete_exercise", lambda *_: None)
     made = dutabarta.enrol("DEL", "rahima", "drafter", "SECRET")
     request = made.data["request"]

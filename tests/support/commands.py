@@ -54,10 +54,20 @@ class Commands:
         """The options that name an officer's terminal."""
         return ("--home", str(self.home(post)), "--officer", officer)
 
-    def send(self, post: str, to: str, *more: str | Path, officer: str = "first", text: bytes = b"Text.\n",
-             precedence: str = "PRIORITY", classification: str = "CONFIDENTIAL") -> Said:
+    def send(
+        self,
+        post: str,
+        to: str,
+        *more: str | Path,
+        officer: str = "first",
+        text: bytes = b"Text.\n",
+        precedence: str = "PRIORITY",
+        classification: str = "CONFIDENTIAL",
+    ) -> Said:
         marking = ("--precedence", precedence, "--classification", classification, "--subject", "Trade")
         return self("cable", "send", "--to", to, *marking, *self.at(post, officer), "--json", *more, "-", stdin=text)
 
     def enrol(self, post: str, name: str, roles: str, clearance: str) -> Said:
-        return self("officer", "enrol", name, "--home", self.home(post), "--role", roles, "--clearance", clearance, "--json")
+        return self(
+            "officer", "enrol", name, "--home", self.home(post), "--role", roles, "--clearance", clearance, "--json"
+        )

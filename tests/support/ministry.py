@@ -10,7 +10,7 @@ from hashlib import sha256
 from pathlib import Path
 
 from cli import founding
-from cli.plan import PlannedPost, Plan
+from cli.plan import Plan, PlannedPost
 from crypto_msg.anchor import cable_item_hash
 from crypto_msg.cable import Kind
 from crypto_msg.envelope import check_head, decode_head, encode_head, read_outer, verify_body
@@ -51,7 +51,9 @@ class Ministry:
         plan = Plan("test", start, codes[0], (codes[0],), posts)
         roots = [founding.make_root(folder / f"root-{n}", PASSPHRASE, Cost.EXERCISE) for n in range(3)]
         cards = [
-            founding.make_post(folder / one.code, one, "127.0.0.1:7000", one.code == codes[0], PASSPHRASE, Cost.EXERCISE).card
+            founding.make_post(
+                folder / one.code, one, "127.0.0.1:7000", one.code == codes[0], PASSPHRASE, Cost.EXERCISE
+            ).card
             for one in posts
         ]
         self.leaves = list(founding.found(plan, [*roots, *cards], exercise=True))
@@ -126,7 +128,9 @@ class Ministry:
             item = ItemProof(leaf, place, tree.size, tree.inclusion(place, tree.size), "cable", salt)
             self.item_proofs[envelope_id] = make_item_proof(item, index, path, self.note()).encode()
 
-    def deliver(self, terminal_id: bytes, kind: int, content: bytes, envelope_id: bytes, origin: str, length: int = 0) -> None:
+    def deliver(
+        self, terminal_id: bytes, kind: int, content: bytes, envelope_id: bytes, origin: str, length: int = 0
+    ) -> None:
         inbox = self.inboxes[terminal_id]
         inbox.append(InboxItem(len(inbox) + 1, kind, content, length, origin, envelope_id))
 

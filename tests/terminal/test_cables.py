@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import pytest
-from support.ministry import Ministry, Officers
 
 from crypto_msg.wire import decode_draft
 from protos.errors import DutabartaError, Refused, Unavailable
+from support.ministry import Ministry, Officers
 from terminal.compose import Composition
 
 TEXT = "Gruber informed Embassy officer.\n\nচুক্তিটি স্বাক্ষরিত হয়েছে।\n"
@@ -68,7 +68,9 @@ def test_the_drafter_cannot_release_his_own_secret_draft(officer: Officers) -> N
     assert problem.value.code == "two-officers"
 
 
-@pytest.mark.parametrize(("to", "code"), [("ROM", "unknown-post"), ("EVERYBODY", "unknown-post"), ("a b", "bad-addressee")])
+@pytest.mark.parametrize(
+    ("to", "code"), [("ROM", "unknown-post"), ("EVERYBODY", "unknown-post"), ("a b", "bad-addressee")]
+)
 def test_a_wrong_addressee_is_named_and_nothing_is_kept(officer: Officers, to: str, code: str) -> None:
     sender = officer("DHA")
     with pytest.raises(DutabartaError) as problem:

@@ -10,14 +10,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from keys.keystore import Cost
 from protos.errors import DutabartaError, Unavailable
 from terminal import folder as folder_module
 from terminal.files import write_private
 from terminal.folder import Config, Folder
 from terminal.keyring import EpochSeed, Keyring
 
-CONFIG = Config("ab" * 32, "DHA", "cd" * 16, "রহিমা \"x\"\\\n", "127.0.0.1:7000", "ef" * 32, True)
+CONFIG = Config("ab" * 32, "DHA", "cd" * 16, 'রহিমা "x"\\\n', "127.0.0.1:7000", "ef" * 32, True)
 
 
 def make(path: Path) -> Folder:
@@ -65,9 +64,8 @@ def test_a_folder_without_its_configuration_is_no_terminal(tmp_path: Path) -> No
 def test_two_processes_do_not_share_a_terminal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(folder_module, "LOCK_SECONDS", 0.1)
     folder = make(tmp_path)
-    with folder.locked():
-        with pytest.raises(Unavailable) as problem, folder.locked():
-            pass
+    with folder.locked(), pytest.raises(Unavailable) as problem, folder.locked():
+        pass
     assert problem.value.code == "terminal-busy"
     with folder.locked():
         pass

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from support.ministry import Ministry, Officers
 
 from ledger.checkpoint import Checkpoint, make_note, sign_checkpoint
 from ledger.cosignature import cosign, cosigner_name
@@ -14,6 +13,7 @@ from ledger.network_policy import policy_of
 from ledger.state import officer_key, post_key
 from ledger.wire import CODEC, MAX_STATE_PROOF_BYTES, StateProof
 from protos.errors import DutabartaError, Refused, VerificationFailed
+from support.ministry import Ministry, Officers
 from terminal import roster
 from terminal.enrol import pending
 from terminal.terminal import Terminal
@@ -131,7 +131,9 @@ def test_a_hidden_revocation_is_refused(ministry: Ministry, officer: Officers) -
     _suspend(ministry, officer, "WAS", "second", ministry.machine)
 
     def hide(proof: StateProof) -> StateProof:
-        return replace(proof, values=tuple(before[0] if one.key == officer_key(target) else one for one in proof.values))
+        return replace(
+            proof, values=tuple(before[0] if one.key == officer_key(target) else one for one in proof.values)
+        )
 
     _altered(terminal, ministry, hide)
     with pytest.raises(VerificationFailed):
@@ -173,5 +175,3 @@ def test_a_stale_state_needs_the_officers_word(ministry: Ministry, officer: Offi
         check_fresh(state, state.time + 86_401, False)
     assert problem.value.code == "stale-state"
     check_fresh(state, state.time + 86_401, True)
-
-

@@ -1,0 +1,192 @@
+"""A terminal killed at every write point starts again and catches up: nothing lost, nothing twice, nothing resealed.
+
+The node is in another process than the terminal, so the terminal's death leaves it as it is: here a child process is
+forked for each attempt, and what it told the node comes back over a pipe.
+"""
+
+from __future__ import annotations
+
+import os
+import pickle
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from support.ministry import PASSPHRASE, FakeDesk, Ministry
+from terminal import failpoint
+from terminal.compose import Composition
+from terminal.folder import Folder
+from terminal.terminal import Terminal, open_terminal
+
+MOST_POINTS = 200
+Act = Callable[[Terminal], object]
+
+
+class Killable:
+    """Runs acts of one terminal in forked children that die at their n-th write point."""
+
+    def __init__(self, ministry: Ministry, post: str, name: str = "first") -> None:
+        self.ministry = ministry
+        self.path = ministry.folder / post / "terminals" / name
+        self.terminal_id = Folder(self.path).load_keyring(PASSPHRASE).terminal_id
+        self.post = post
+
+    def run(self, act: Act, fail_at: int = 0) -> bool:
+        """Whether the child came to its end. What it changed at the node is kept even if it was killed."""
+        reader, writer = os.pipe()
+        child = os.fork()
+        if child == 0:
+            os.close(reader)
+            self._live(act, fail_at, writer)
+        os.close(writer)
+        with os.fdopen(reader, "rb") as pipe:
+            for change in _frames(pipe.read()):
+                change_of, arguments = pickle.loads(change)
+                getattr(self, f"_apply_{change_of}")(*arguments)
+        _, status = os.waitpid(child, 0)
+        assert status in (0, 9), status
+        return status == 0
+
+    def _live(self, act: Act, fail_at: int, writer: int) -> None:
+        code = 1
+        try:
+            failpoint._left = fail_at
+            with open_terminal(self.path, PASSPHRASE, _Telling(self, writer)) as terminal:
+                terminal.session.clock = lambda: self.ministry.now
+                act(terminal)
+            code = 0
+        finally:
+            os._exit(code)
+
+    def _apply_call(self, name: str, arguments: tuple[object, ...]) -> None:
+        getattr(self.ministry.desk(self.terminal_id, self.post), name)(*arguments)
+
+
+class _Telling(FakeDesk):
+    """Tells the parent of every call that changes the node, before it answers."""
+
+    def __init__(self, killable: Killable, writer: int) -> None:
+        super().__init__(killable.ministry, killable.terminal_id, killable.post)
+        self._writer = writer
+
+    def _tell(self, name: str, *arguments: object) -> None:
+        data = pickle.dumps(("call", (name, arguments)))
+        os.write(self._writer, len(data).to_bytes(4) + data)
+
+    def submit_entry(self, leaf: bytes):  # type: ignore[no-untyped-def]
+        self._tell("submit_entry", leaf)
+        return super().submit_entry(leaf)
+
+    def put_bundle(self, signed_bundle: bytes) -> None:
+        self._tell("put_bundle", signed_bundle)
+        super().put_bundle(signed_bundle)
+
+    def put_opening(self, officer_id: bytes, salt: bytes, name: str) -> None:
+        self._tell("put_opening", officer_id, salt, name)
+        super().put_opening(officer_id, salt, name)
+
+    def take_serial(self, cable_id: bytes, year: int) -> int:
+        self._tell("take_serial", cable_id, year)
+        return super().take_serial(cable_id, year)
+
+    def put_cable(self, head: bytes, body, body_length: int, anchor_salt: bytes) -> bytes:  # type: ignore[no-untyped-def]
+        whole = b"".join(body)
+        self._tell("put_cable", head, [whole], body_length, anchor_salt)
+        return super().put_cable(head, [whole], body_length, anchor_salt)
+
+    def put_receipt(self, content: bytes, kind: int, envelope_id: bytes, salt: bytes) -> bytes:
+        self._tell("put_receipt", content, kind, envelope_id, salt)
+        return super().put_receipt(content, kind, envelope_id, salt)
+
+
+def _frames(data: bytes) -> list[bytes]:
+    frames = []
+    while len(data) >= 4 and len(data) >= 4 + int.from_bytes(data[:4]):
+        end = 4 + int.from_bytes(data[:4])
+        frames.append(data[4:end])
+        data = data[end:]
+    return frames
+
+
+def _sweep(killable: Killable, act: Act) -> int:
+    """Kill at point 1, 2, 3, ... of what is left to do, until it comes to its end. Returns how often it was killed."""
+    for point in range(1, MOST_POINTS):
+        if killable.run(act, point):
+            return point - 1
+    raise AssertionError("it never came to its end")
+
+
+def _send(terminal: Terminal) -> None:
+    """What `cable send` does, once: a cable that is here already is only handed in."""
+    if terminal.cables("out"):
+        terminal.sync()
+    else:
+        terminal.send(Composition(("DEL",), 2, 3, "Trade", "Text."))
+
+
+@pytest.fixture
+def sender(ministry: Ministry) -> Killable:
+    return Killable(ministry, "DHA")
+
+
+@pytest.fixture
+def reader(ministry: Ministry) -> Killable:
+    return Killable(ministry, "DEL")
+
+
+def test_a_sender_killed_anywhere_sends_once(ministry: Ministry, sender: Killable, reader: Killable) -> None:
+    assert _sweep(sender, _send) >= 3
+    assert len(ministry.bodies) == 1
+    reader.run(lambda terminal: terminal.sync())
+    assert reader.run(lambda terminal: _expect(terminal, 1))
+
+
+def test_a_reader_killed_anywhere_reads_each_cable_once(ministry: Ministry, sender: Killable, reader: Killable) -> None:
+    for _ in range(2):
+        sender.run(lambda terminal: terminal.send(Composition(("DEL",), 2, 3, "Trade", "Text.")))
+    assert _sweep(reader, _read_all) >= 6
+    assert reader.run(lambda terminal: _expect(terminal, 2))
+    assert sender.run(_expect_acknowledged)
+
+
+def test_a_terminal_killed_while_it_publishes_ends_with_the_prekey_the_ledger_names(
+    ministry: Ministry, sender: Killable, reader: Killable
+) -> None:
+    ministry.now += 2 * 86_400
+    assert _sweep(reader, lambda terminal: terminal.sync()) >= 3
+    sender.run(lambda terminal: terminal.send(Composition(("DEL",), 2, 3, "Trade", "Text."), accept_stale=True))
+    reader.run(lambda terminal: terminal.sync())
+    assert reader.run(lambda terminal: _expect(terminal, 1))
+
+
+def _read_all(terminal: Terminal) -> None:
+    terminal.sync()
+    for record in terminal.cables("in"):
+        terminal.read(record.envelope_id)
+        terminal.acknowledge(record.envelope_id)
+
+
+def _expect(terminal: Terminal, count: int) -> None:
+    assert len(terminal.cables("in")) == count
+    assert terminal.alarms() == []
+
+
+def _expect_acknowledged(terminal: Terminal) -> None:
+    terminal.sync()
+    for record in terminal.cables("out"):
+        (progress,) = terminal.track(record.envelope_id).progress
+        assert progress.state == "acknowledged"
+
+
+def test_the_environment_sets_the_point(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    import subprocess
+    import sys
+
+    script = "from terminal.files import write_private; from pathlib import Path; import sys\n"
+    script += "write_private(Path(sys.argv[1]), b'new')"
+    target = tmp_path / "file"
+    target.write_bytes(b"old")
+    environment = {**os.environ, "DUTABARTA_FAIL_AT": "1", "PYTHONPATH": str(Path(__file__).parents[2])}
+    done = subprocess.run([sys.executable, "-c", script, str(target)], env=environment, check=False)
+    assert done.returncode == -9 and target.read_bytes() == b"old"
