@@ -1,4 +1,4 @@
-"""What sending rests on: everything judged at one verified size S, recipients with checked bundles, one durable store."""
+"""What sending rests on: all judged at one verified size S, recipients with checked bundles, one durable step."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def judge(
     posts_at: Callable[[ProvedState, tuple[Expansion, ...]], tuple[str, ...]],
     accept_stale: bool,
 ) -> Judged:
-    """Judge at S and fetch bundles; a prekey that changes meanwhile is no lie, so a swapped bundle is asked for again."""
+    """Judge at S and fetch bundles; a prekey may change meanwhile, so a swapped bundle is asked for again."""
 
     def question(state: ProvedState) -> Judged:
         check_fresh(state, session.clock(), accept_stale)

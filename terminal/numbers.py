@@ -1,4 +1,4 @@
-"""Which of another terminal's numbered wraps have come. Precedence reorders cables, so a gap is no alarm; a repeat is."""
+"""Which of another terminal's numbered wraps have come. Precedence reorders them: a gap is no alarm, a repeat is."""
 
 from __future__ import annotations
 

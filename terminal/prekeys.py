@@ -55,7 +55,7 @@ def is_due(session: Session) -> bool:
 
 
 def rotate(session: Session) -> None:
-    """Publish a new prekey if one is due. A ledger out of reach keeps nobody from his cables: it goes on the next time."""
+    """Publish a new prekey if one is due. A ledger out of reach keeps nobody from his cables: the next call goes on."""
     if not is_due(session):
         return
     patience = PATIENCE_SECONDS if session.keyring.prekeys else session.submitter.seconds
@@ -128,7 +128,7 @@ def _notice_gap(session: Session, epoch: int) -> None:
 
 
 def _drop(session: Session, job: Job, problem: Refused) -> None:
-    """An entry that the ledger refused for good (its number or epoch is taken) is given up; the next call starts anew."""
+    """An entry that the ledger refused (its number or epoch is taken) is given up; the next call starts anew."""
     with session.store.transaction() as transaction:
         transaction.end_job(job)
         transaction.add_aside(

@@ -11,8 +11,8 @@ from crypto_msg.wire import Receipt
 from keys.signing import DirectVerifier
 from ledger.state import terminal_key
 from protos.errors import Unavailable
-from terminal.own_receipts import add_own_receipt, own_receipt
 from terminal.outgoing import RECEIPT
+from terminal.own_receipts import add_own_receipt, own_receipt
 from terminal.recipients import Seat, fetch_bundles, seat_of
 from terminal.records import Aside, CableRecord, Job, ReceiptRecord
 from terminal.session import Session

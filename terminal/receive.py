@@ -17,10 +17,10 @@ from node.wire import InboxItem
 from protos.errors import DutabartaError, Unavailable, VerificationFailed
 from terminal.at_size import AtSize
 from terminal.failpoint import reach
+from terminal.judging import close_drafts
 from terminal.own_receipts import add_own_receipt, own_receipt
 from terminal.proofs import take_proof
 from terminal.receipts import take_receipt
-from terminal.judging import close_drafts
 from terminal.records import AWAITING, CO_RELEASED, DRAFTS, IN, NEW, OUT, RELEASED, Aside, CableRecord, Sealed
 from terminal.session import Session
 from terminal.store import Transaction

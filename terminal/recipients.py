@@ -40,8 +40,8 @@ def seats_of(state: ProvedState, posts: Sequence[str]) -> tuple[Seat, ...]:
 def fetch_bundles(desk: Desk, seats: Iterable[Seat], network_id: bytes) -> dict[bytes, VerifiedBundle]:
     """The current bundles by terminal id, each checked against the ledger.
 
-    What the node withholds is left out, and so is a bundle that the ledger names but that does not hold: that is its own
-    terminal's fault, which must not stop a cable to others. What the node swaps raises `VerificationFailed`.
+    What the node withholds is left out, and so is a bundle that the ledger names but that does not hold: that is its
+    own terminal's fault, which must not stop a cable to others. What the node swaps raises `VerificationFailed`.
     """
     wanted = [(seat, seat.prekey) for seat in seats if seat.prekey is not None]
     if not wanted:
@@ -117,7 +117,7 @@ def left_out(
 
 
 def _refuse_swapped(data: bytes, wanted: Iterable[tuple[Seat, Prekey]]) -> None:
-    """Raise `VerificationFailed` ("other-bundle") for what speaks of a wanted terminal but is not what it has entered."""
+    """Raise `VerificationFailed` ("other-bundle") for what speaks of a wanted terminal but is not what it entered."""
     for seat, prekey in wanted:
         if seat.terminal.terminal_id in data:
             verify_bundle(data, b"", prekey, seat.terminal, seat.officer, DirectVerifier())

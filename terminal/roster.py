@@ -118,7 +118,8 @@ def adopt_rotation(session: Session) -> bool:
     officer = session.view.judge(lambda state: state.live_officer(session.officer_id))
     if officer.key.key_id != SoftwareSigner.from_secret(SUITE_DUAL, secret).public_key.key_id:
         return False
-    session.save_keyring(replace(session.keyring, officer=secret, next_officer=b""))
+    due = tuple(replace(one, made_at=0) for one in session.keyring.prekeys)  # the old key vouches for them no longer
+    session.save_keyring(replace(session.keyring, officer=secret, next_officer=b"", prekeys=due))
     return True
 
 

@@ -16,7 +16,6 @@ from terminal.store import Store
 from terminal.submit import Submitter
 from terminal.view import ProvedState, View
 
-
 _HINTS = {
     "suspended-officer": "a supervisor of your post or of headquarters knows why, and can reinstate you",
     "revoked-officer": "this officer acts no more: hand the terminal to your supervisor",

@@ -127,7 +127,7 @@ class Transaction:
         """Store a new cable and return its number. An envelope already stored keeps its row and its number."""
         values = self._cable_row(record)
         known = self._connection.scalar(select(cable.c.number).where(cable.c.envelope == values["envelope"]))
-        if known:
+        if known is not None:
             return int(known)
         made = self._connection.execute(insert(cable).values(**values))
         return int(made.inserted_primary_key[0])  # type: ignore[index]

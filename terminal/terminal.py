@@ -6,14 +6,15 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+from crypto_msg.cable import Kind
 from crypto_msg.receipt import ReceiptKind
 from crypto_msg.signatures import DraftSignature
 from crypto_msg.wire import decode_draft
 from keys.purpose import Purpose
 from ledger.policy import parse_policy
 from node.client import NodeClient
-from protos.errors import Refused, Unavailable
-from terminal import outgoing, prekeys, sending
+from protos.errors import DutabartaError, Refused, Unavailable, VerificationFailed
+from terminal import drafting, outgoing, prekeys, sending
 from terminal.compose import Composed, Composition, compose
 from terminal.desk import Desk
 from terminal.folder import Folder
@@ -21,17 +22,28 @@ from terminal.names import names_of
 from terminal.proofs import Proved, prove
 from terminal.receipts import answer
 from terminal.receive import Received, receive
-from terminal.records import DRAFTS, IN, OUT, Aside, CableRecord, ReceiptRecord
+from terminal.records import (
+    ACKNOWLEDGED,
+    AWAITING,
+    CO_RELEASED,
+    DRAFTS,
+    IN,
+    NEW,
+    READ,
+    RELEASED,
+    Aside,
+    CableRecord,
+    ReceiptRecord,
+)
 from terminal.roster import adopt_rotation
-from terminal.sending import AWAITING, RELEASED
 from terminal.session import Session
+from terminal.standing import Standing, standing
 from terminal.store import Store
 from terminal.submit import Submitter
 from terminal.track import Tracked, track
 from terminal.view import View
 
 NAME_OPENED = "name-opened"
-NEW, READ, ACKNOWLEDGED = "new", "read", "acknowledged"
 
 
 class Terminal:
@@ -78,7 +90,7 @@ class Terminal:
         if sending.may_release_alone(self.session, composed.draft):
             record = sending.release(self.session, composed, accept_stale=accept_stale)
         else:
-            record = sending.draft(self.session, composed, accept_stale)
+            record = drafting.draft(self.session, composed, accept_stale)
         outgoing.flush_if_possible(self.session)
         return record
 
@@ -86,18 +98,22 @@ class Terminal:
         """A sealed draft to the post's releasers, whoever writes it."""
         composed = compose(composition, self.session.config.post)
         self._ready()
-        record = sending.draft(self.session, composed, accept_stale)
+        record = drafting.draft(self.session, composed, accept_stale)
         outgoing.flush_if_possible(self.session)
         return record
 
     def release(self, any_id: bytes, accept_stale: bool = False) -> CableRecord:
-        """Release a draft that awaits it. Raises as `sending.release`, "not-a-draft", "already-released"."""
+        """Release a draft that awaits it; co-release another post's FLASH as an officer of headquarters.
+
+        Raises as `sending.release`, "not-a-draft", "already-released".
+        """
         self._ready()
         number, waiting = self._draft(any_id)
-        composed = Composed(decode_draft(waiting.draft), waiting.attachments)
-        record = sending.release(self.session, composed, self._signatures(waiting), accept_stale)
-        with self.session.store.transaction() as transaction:
-            transaction.change_cable(number, waiting.with_state(RELEASED))
+        if drafting.is_for_co_release(self.session, waiting):
+            record = drafting.co_release(self.session, number, waiting, accept_stale)
+        else:
+            composed = Composed(decode_draft(waiting.draft), waiting.attachments)
+            record = sending.release(self.session, composed, self._signatures(waiting), accept_stale)
         outgoing.flush_if_possible(self.session)
         return record
 
@@ -127,6 +143,10 @@ class Terminal:
         """How far a cable has come."""
         return track(self.session, self.find(any_id))
 
+    def standing(self, record: CableRecord) -> Standing:
+        """Where a cable is anchored, and why not to rely on it by what the ledger says now."""
+        return standing(self.session, record)
+
     def proof(self, any_id: bytes) -> Proved:
         """A cable's checked anchor proof and its sealed envelope."""
         return prove(self.session, self.find(any_id))
@@ -153,13 +173,12 @@ class Terminal:
 
     def _ready(self) -> None:
         adopt_rotation(self.session)
-        if prekeys.is_due(self.session):
-            prekeys.publish(self.session)
+        prekeys.rotate(self.session)
 
     def _find(self, any_id: bytes) -> tuple[int, CableRecord]:
         with self.session.store.transaction() as transaction:
             found = transaction.find_cables(any_id)
-        found = [one for one in found if one[1].box != DRAFTS] or found
+        found = [one for one in found if not _gave_way(one[1], [other for _, other in found])]
         if not found:
             raise Refused(
                 "unknown-cable", "this terminal holds no cable with that id", hint="see `dutabarta cable list`"
@@ -171,9 +190,10 @@ class Terminal:
 
     def _draft(self, any_id: bytes) -> tuple[int, CableRecord]:
         number, record = self._find(any_id)
-        if record.box == OUT or record.state == RELEASED:
+        is_cable = record.kind == Kind.CABLE and record.post == self.session.config.post
+        if is_cable or record.state in (CO_RELEASED, RELEASED):
             raise Refused("already-released", "this cable has been released", hint="see `dutabarta cable track`")
-        if record.box != DRAFTS or record.state != AWAITING or record.kind != 2:
+        if record.box != DRAFTS or record.state != AWAITING or record.kind != Kind.DRAFT:
             raise Refused("not-a-draft", "this is no draft that awaits release", hint="see `cable list --box drafts`")
         return number, record
 
@@ -196,15 +216,31 @@ class Terminal:
             return record
         try:
             answer(self.session, record, kind)
-        except Unavailable:
-            if kind == ReceiptKind.READ:  # what is here is read without the node; it is told READ the next time
-                return record
-            raise
+        except (Unavailable, VerificationFailed) as problem:
+            if kind != ReceiptKind.READ:
+                raise
+            self._alarm(record, problem)  # what is here is read without the node; it is told READ the next time
+            return record
         record = record.with_state(state)
         with self.session.store.transaction() as transaction:
             transaction.change_cable(number, record)
         outgoing.flush_if_possible(self.session)
         return record
+
+
+    def _alarm(self, record: CableRecord, problem: DutabartaError) -> None:
+        if isinstance(problem, Unavailable):
+            return
+        text = f"the originator could not be told READ: {problem.text}"
+        with self.session.store.transaction() as transaction:
+            transaction.add_aside(Aside(record.envelope_id, problem.code, text, record.post, self.session.clock()))
+
+
+def _gave_way(one: CableRecord, all_of_id: Sequence[CableRecord]) -> bool:
+    """Whether another record says more of the same text: the cable than its draft, the draft than an answer to it."""
+    says_more = {Kind.CABLE: 3, Kind.DRAFT: 2, Kind.COUNTERSIGNATURE: 1}
+    mine = says_more[Kind(one.kind)]
+    return any(other.draft == one.draft and says_more[Kind(other.kind)] > mine for other in all_of_id)
 
 
 @contextmanager

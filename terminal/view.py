@@ -108,7 +108,7 @@ class View:
         return self.judge(lambda state: state, at_least)
 
     def contradicts(self, size: int, root: bytes) -> bool:
-        """Whether a log that had `root` at `size` is another one than this terminal's; False beyond what it has seen."""
+        """Whether a log with `root` at `size` is another one than this terminal's; False beyond what it has seen."""
         seen = self._seen
         if seen is None or size > seen.size:
             return False
