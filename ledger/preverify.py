@@ -11,10 +11,11 @@ from contextlib import suppress
 from dataclasses import dataclass, fields, is_dataclass
 from hashlib import sha256
 
-from keys.possession import ProvenKey
+from keys.possession import ProvenKey, check_proven
 from keys.public import SUITE_DUAL, PublicKey
 from keys.purpose import Purpose
 from keys.signing import DirectVerifier, Verifier
+from ledger.bodies import NodeKeyChanged, TerminalEnrolled
 from ledger.entry import ENTRY_PREFIX, GENESIS_PREFIX, EntryLeaf, decode_entry_leaf
 from ledger.genesis import decode_genesis
 from ledger.governance import GovernanceModule
@@ -24,18 +25,36 @@ from protos.errors import DutabartaError
 
 MAX_KEYS = 1_000_000
 
+_ROLE_OF_FIELD = {
+    "roots": "root",
+    "new_key": "root",
+    "entry_key": "entry",
+    "cosigner_key": "cosigner",
+    "log_key": "log",
+    "consensus_key": "consensus",
+    "supervisors": "officer",
+}
+
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """Leaves to check and the public keys, by id, that have signed them: plain values, cheap to send."""
+    """Leaves to check; the public keys, by id, that have signed them; the new keys that they bring, with their roles.
+
+    Plain values, cheap to send. A role that is guessed wrong only costs the machine a check.
+    """
 
     network_id: bytes
     leaves: tuple[bytes, ...]
     keys: dict[bytes, tuple[int, bytes]]
+    proofs: tuple[tuple[int, bytes, str, bytes], ...]
 
 
-Verdict = tuple[bool, tuple[bytes, ...]]
-"""Of one leaf: whether all its signatures hold, and `digest_of` each that does."""
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """`holds`: for each leaf a byte, 1 if all its signatures hold. `digests`: `digest_of` every check that held."""
+
+    holds: bytes
+    digests: tuple[bytes, ...]
 
 
 class KeyBook:
@@ -48,34 +67,39 @@ class KeyBook:
     def task(self, network_id: bytes, leaves: Sequence[bytes]) -> Task:
         """The task of checking these leaves, in log order; learns the keys that they bring."""
         signers: set[bytes] = set()
+        brought: list[tuple[ProvenKey, str]] = []
         for leaf in leaves:
-            if leaf[:1] == GENESIS_PREFIX:
-                self._learn_genesis(leaf)
             peeked = peek_entry(leaf) if leaf[:1] == ENTRY_PREFIX else None
             if peeked is not None:
-                kind, key_ids = peeked
-                signers.update(key_ids)
-                if self._rules.brings_keys(kind):
-                    self._learn_entry(leaf)
-        return Task(network_id, tuple(leaves), {one: self._keys[one] for one in sorted(signers) if one in self._keys})
+                signers.update(peeked[1])
+            if leaf[:1] == GENESIS_PREFIX or (peeked is not None and self._rules.brings_keys(peeked[0])):
+                with suppress(DutabartaError):  # the machine will refuse this leaf by name
+                    brought += _proven_in(self._body_of(leaf))
+        self._learn(one.key for one, _ in brought)
+        keys = {one: self._keys[one] for one in sorted(signers) if one in self._keys}
+        proofs = tuple((one.key.suite, one.key.key, role, one.possession) for one, role in brought)
+        return Task(network_id, tuple(leaves), keys, proofs)
 
-    def _learn_genesis(self, leaf: bytes) -> None:
-        with suppress(DutabartaError):  # the machine will refuse it by name
-            self._learn(decode_genesis(leaf))
+    def _body_of(self, leaf: bytes) -> object:
+        if leaf[:1] == GENESIS_PREFIX:
+            return decode_genesis(leaf)
+        return self._rules.decode_body(decode_entry_leaf(leaf))[1]
 
-    def _learn_entry(self, leaf: bytes) -> None:
-        with suppress(DutabartaError):  # the machine will refuse it by name
-            self._learn(self._rules.decode_body(decode_entry_leaf(leaf))[1])
-
-    def _learn(self, body: object) -> None:
-        for key in _keys_in(body):
+    def _learn(self, keys: Iterable[PublicKey]) -> None:
+        for key in keys:
             if len(self._keys) < MAX_KEYS:
-                self._keys[key.key_id] = (key.suite, key.key)
+                with suppress(DutabartaError):  # a key of no known suite has no id
+                    self._keys[key.key_id] = (key.suite, key.key)
 
 
-def verify_task(task: Task) -> list[Verdict]:
-    """What holds of each leaf under `task.keys`. For worker processes; never raises."""
-    return [_verdict(task, leaf) for leaf in task.leaves]
+def verify_task(task: Task) -> Outcome:
+    """What holds of the task, under its keys. For worker processes; never raises."""
+    verifier = _Noting()
+    holds = bytes(_leaf_holds(task, leaf, verifier) for leaf in task.leaves)
+    for suite, key, role, possession in task.proofs:
+        with suppress(DutabartaError):
+            check_proven(ProvenKey(PublicKey(suite, key), possession), role, suite, verifier)
+    return Outcome(holds, tuple(verifier.digests))
 
 
 class PrimedVerifier:
@@ -85,10 +109,9 @@ class PrimedVerifier:
         self._fallback = fallback
         self._held: set[bytes] = set()
 
-    def prime(self, verdicts: Iterable[Verdict]) -> None:
+    def prime(self, outcome: Outcome) -> None:
         """Remember what `verify_task` found to hold."""
-        for _, digests in verdicts:
-            self._held.update(digests)
+        self._held.update(outcome.digests)
 
     def verify(self, key: PublicKey, purpose: Purpose, network_id: bytes, payload: bytes, signature: bytes) -> None:
         if self._held:
@@ -105,21 +128,30 @@ def digest_of(key: PublicKey, purpose: Purpose, network_id: bytes, payload: byte
     return sha256(b"".join((head, key.key, signature, network_id, payload))).digest()
 
 
-def _verdict(task: Task, leaf: bytes) -> Verdict:
+class _Noting:
+    """Checks, and notes the digest of what held."""
+
+    def __init__(self) -> None:
+        self._direct = DirectVerifier()
+        self.digests: list[bytes] = []
+
+    def verify(self, key: PublicKey, purpose: Purpose, network_id: bytes, payload: bytes, signature: bytes) -> None:
+        self._direct.verify(key, purpose, network_id, payload, signature)
+        self.digests.append(digest_of(key, purpose, network_id, payload, signature))
+
+
+def _leaf_holds(task: Task, leaf: bytes, verifier: Verifier) -> bool:
     read = _read(leaf)
     if read is None or any(one.key_id not in task.keys for one in read.signatures):
-        return False, ()
-    digests = []
-    verifier = DirectVerifier()
+        return False
     try:
         for one in read.signatures:
             key = PublicKey(*task.keys[one.key_id])
             purpose = _purpose(read.entry.kind, key.suite)
             verifier.verify(key, purpose, task.network_id, read.signed, one.signature)
-            digests.append(digest_of(key, purpose, task.network_id, read.signed, one.signature))
     except DutabartaError:
-        return False, tuple(digests)
-    return True, tuple(digests)
+        return False
+    return True
 
 
 def _purpose(kind: str, suite: int) -> Purpose:
@@ -138,12 +170,20 @@ def _read(leaf: bytes) -> EntryLeaf | None:
         return None
 
 
-def _keys_in(value: object) -> Iterator[PublicKey]:
-    if isinstance(value, ProvenKey):
-        yield value.key
-    elif isinstance(value, tuple):
-        for one in value:
-            yield from _keys_in(one)
-    elif is_dataclass(value):
-        for one in fields(value):
-            yield from _keys_in(getattr(value, one.name))
+def _proven_in(body: object, role: str = "officer") -> Iterator[tuple[ProvenKey, str]]:
+    """Every proven key in a payload or genesis, with the role that its field stands for."""
+    if isinstance(body, ProvenKey):
+        yield body, role
+    elif isinstance(body, tuple):
+        for one in body:
+            yield from _proven_in(one, role)
+    elif is_dataclass(body):
+        own = _role_of(body) or role
+        for one in fields(body):
+            yield from _proven_in(getattr(body, one.name), _ROLE_OF_FIELD.get(one.name, own))
+
+
+def _role_of(body: object) -> str | None:
+    if isinstance(body, NodeKeyChanged):
+        return body.role
+    return "terminal" if isinstance(body, TerminalEnrolled) else None

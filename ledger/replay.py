@@ -24,7 +24,7 @@ from ledger.machine import LEDGER_MODULES, Machine
 from ledger.module import Module
 from ledger.network_policy import policy_of
 from ledger.note import SignedNote
-from ledger.preverify import KeyBook, PrimedVerifier, Task, Verdict, verify_task
+from ledger.preverify import KeyBook, Outcome, PrimedVerifier, Task, verify_task
 from ledger.rules import Rules
 from ledger.shape import Shape
 from protos.errors import DutabartaError, Malformed, VerificationFailed
@@ -33,7 +33,7 @@ MAX_PROBLEMS = 100
 MAX_BLOCK_LEAVES = max(MAX_BLOCK_ENTRIES, MAX_POSTS + 1) + 1
 
 _WINDOW_LEAVES = 2048
-_TASK_LEAVES = 256
+_TASK_LEAVES = 64
 _WINDOWS_AHEAD = 3
 
 
@@ -105,7 +105,7 @@ class _Window:
     """Some parts of the log, and the tasks of checking their signatures."""
 
     parts: list[_Part]
-    tasks: list[tuple[Task, Future[list[Verdict]] | None]]
+    tasks: list[tuple[Task, Future[Outcome] | None]]
 
 
 class _Run:
@@ -165,11 +165,11 @@ class _Run:
     def _take_signatures(self, window: _Window) -> None:
         index = self._shape.size
         for task, future in window.tasks:
-            verdicts = verify_task(task) if future is None else future.result()
+            outcome = verify_task(task) if future is None else future.result()
             if self._level == Level.FULL:
-                self._verifier.prime(verdicts)
+                self._verifier.prime(outcome)
                 continue
-            for leaf, (holds, _) in zip(task.leaves, verdicts, strict=True):
+            for leaf, holds in zip(task.leaves, outcome.holds, strict=True):
                 if not holds and leaf[:1] == ENTRY_PREFIX:
                     text = "a signature does not hold, or its key is not in the log"
                     self._report(index, VerificationFailed("bad-signature", text))

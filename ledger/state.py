@@ -11,6 +11,7 @@ from typing import Any, TypeVar, cast
 from keys.public import PublicKey
 from ledger.bodies import Parameters
 from ledger.map import Map, MapProof
+from ledger.newest import Newest
 from ledger.records import Network, Officer, Post, Roster, Terminal
 from ledger.roles import Role
 from ledger.wire import CODEC
@@ -26,7 +27,6 @@ HEADQUARTERS = b"headquarters"
 
 MAX_VALUE_BYTES = 256 * 1024
 _CACHED_RECORDS = 32_768
-_CACHED_VALUES = 262_144
 
 
 def post_key(code: str) -> bytes:
@@ -64,36 +64,6 @@ def certificate_key(certificate_hash: bytes) -> bytes:
     return b"certificate/" + certificate_hash.hex().encode()
 
 
-class _Newest:
-    """Values of the newest settled map, in reach of one look; all other maps are asked themselves."""
-
-    __slots__ = ("of", "values")
-
-    def __init__(self, of: Map) -> None:
-        self.of = of
-        self.values: dict[bytes, bytes] = {}
-
-    def get(self, key: bytes) -> bytes | None:
-        """As `Map.get`."""
-        value = self.values.get(key)
-        if value is None:
-            value = self.of.get(key)
-            if value is not None:
-                self._make_room()
-                self.values[key] = value
-        return value
-
-    def go_on(self, to: Map, written: dict[bytes, bytes]) -> None:
-        """Be of the map that these writes have made of the present one."""
-        self._make_room()
-        self.of = to
-        self.values.update(written)
-
-    def _make_room(self) -> None:
-        if len(self.values) >= _CACHED_VALUES:
-            self.values.clear()
-
-
 class State:
     """What the ledger says now. Reads of unknown ids answer None; the reads that the rules need raise `Refused`."""
 
@@ -102,7 +72,7 @@ class State:
     def __init__(self) -> None:
         self._map = Map.empty()
         self._written: dict[bytes, bytes] = {}
-        self._newest = _Newest(self._map)
+        self._newest = Newest(self._map)
         self._records: dict[bytes, tuple[bytes, Any]] = {}
 
     @property
@@ -120,7 +90,7 @@ class State:
         """The same content with every write in the map."""
         other = self._on(self._map.set_many(self._written))
         if self._newest.of is not self._map:
-            other._newest = _Newest(self._map)
+            other._newest = Newest(self._map)
         other._newest.go_on(other._map, self._written)
         return other
 
