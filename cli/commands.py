@@ -75,7 +75,7 @@ class Command(click.Command):
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """The options and their lines."""
-        records = [found for one in self.get_params(ctx) if (found := one.get_help_record(ctx)) is not None]
+        records = [found for one in self.get_params(ctx) if (found := one.get_help_record(ctx)) and found[1]]
         if records:
             with formatter.section(t("screen.options")):
                 formatter.write_dl(records)

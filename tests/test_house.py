@@ -304,6 +304,15 @@ def test_no_file_names_a_package_registry_or_a_path_of_the_workplace() -> None:
     assert not found
 
 
+def test_every_format_page_is_listed() -> None:
+    index = (ROOT / "docs" / "protocol" / "README.md").read_text("utf-8")
+    assert not [
+        page.name
+        for page in ROOT.glob("docs/protocol/*.md")
+        if page.name != "README.md" and f"({page.name})" not in index
+    ]
+
+
 def test_links_between_pages_lead_somewhere() -> None:
     broken = [
         (page.relative_to(ROOT).as_posix(), link)
