@@ -63,6 +63,9 @@ class Network:
         self.seats.append(seat)
         return seat
 
+    def posts(self) -> tuple[Post, ...]:
+        return ()
+
     def post(self, code: str) -> Post | None:
         return Post(code, code == HOME, False, "", b"", b"", b"", b"", b"", b"", 0, 1, 0)
 

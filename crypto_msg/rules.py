@@ -21,6 +21,8 @@ from protos.errors import Refused
 class View(Protocol):
     """The state at S, as the terminal has verified it; `ledger.state.State` is one."""
 
+    def posts(self) -> Sequence[Post]: ...
+
     def post(self, code: str) -> Post | None: ...
 
     def terminal(self, terminal_id: bytes) -> Terminal | None: ...
@@ -118,10 +120,16 @@ def expand(names: Iterable[str], posts: Sequence[Post]) -> tuple[Expansion, ...]
 
 
 def check_expansions(draft: Draft, expansions: Sequence[Expansion], view: View) -> None:
-    """Raise `Refused` ("unknown-post") unless every addressee was a post at S or is an expanded collective."""
+    """Raise `Refused` unless every addressee was a post at S or is a collective, expanded to just the posts it meant.
+
+    Codes: "unknown-post", "wrong-expansion".
+    """
     expanded = {one.collective for one in expansions}
     for name in (one.name for one in (*draft.action, *draft.info)):
         _require_known(name, name in expanded & set(COLLECTIVES) or (is_code(name) and _is_active(view.post(name))))
+    if expansions and tuple(expansions) != expand(expanded, view.posts()):
+        hint = "Do not rely on it: its originator left posts out, or added some."
+        raise Refused("wrong-expansion", "a collective was not expanded to the posts that it meant at S", hint=hint)
 
 
 _ASK_THERE = "Ask an officer of that post."

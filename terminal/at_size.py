@@ -1,8 +1,8 @@
 """The state as it stood at an earlier size S, as far as today's records tell.
 
 A record keeps the log index at which a post, officer or terminal came and went, so coming and going is judged at S.
-What a record no longer tells (an older key, a role taken away since) counts as it stands now: such a cable is kept
-aside with its named reason, never accepted on weaker grounds.
+What a record no longer tells (an older key, roles, clearance, a suspension) counts as it stands now: what was taken away
+since keeps a cable aside with its named reason, what was given since is granted (docs/known-weaknesses.md).
 """
 
 from __future__ import annotations
@@ -10,15 +10,22 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from ledger.records import Officer, Post, Terminal
-from ledger.state import State
+from ledger.state import post_key
+from terminal.view import ProvedState
 
 
 @dataclass(frozen=True, slots=True)
 class AtSize:
     """A `crypto_msg.rules.View` of `state` at `size`."""
 
-    state: State
+    state: ProvedState
     size: int
+
+    def posts(self) -> tuple[Post, ...]:
+        """Every post that had been admitted at S."""
+        codes = self.state.codes()
+        self.state.prefetch(map(post_key, codes))
+        return tuple(post for code in codes if (post := self.post(code)) is not None)
 
     def post(self, code: str) -> Post | None:
         """The post, if it had been admitted at S; retired only if it was then."""

@@ -31,15 +31,18 @@ class Records:
 
     def __init__(self) -> None:
         texts = ("post", "code", "address", "reason")
-        self.posts = [Post(**_unhexed(one, texts)) for one in GOLDEN["posts"]]
+        self.known = [Post(**_unhexed(one, texts)) for one in GOLDEN["posts"]]
         self.terminals = [Terminal(**_unhexed(one, texts)) for one in GOLDEN["terminals"]]
         self.officers = [
             Officer(**_unhexed({**one, "key": None}, texts) | {"key": _key(one["key"]), "roles": tuple(one["roles"])})
             for one in GOLDEN["officers"]
         ]
 
+    def posts(self) -> list[Post]:
+        return self.known
+
     def post(self, code: str) -> Post | None:
-        return next((one for one in self.posts if one.code == code), None)
+        return next((one for one in self.known if one.code == code), None)
 
     def terminal(self, terminal_id: bytes) -> Terminal | None:
         return next((one for one in self.terminals if one.terminal_id == terminal_id), None)

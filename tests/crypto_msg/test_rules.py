@@ -147,7 +147,7 @@ def test_collectives_are_expanded_over_the_posts_in_force(world: World) -> None:
 
 def test_every_addressee_is_a_post_or_an_expanded_collective(world: World) -> None:
     everybody = plain_draft(action=(Addressee("ALL-MISSIONS", 1),))
-    check_expansions(everybody, [Expansion("ALL-MISSIONS", ("DEL",))], world)
+    check_expansions(everybody, [Expansion("ALL-MISSIONS", ("DEL", "LON"))], world)
     wrong: list[tuple[Draft, list[Expansion]]] = [
         (everybody, []),
         (plain_draft(action=(Addressee("XYZ", 1),)), []),
@@ -158,6 +158,14 @@ def test_every_addressee_is_a_post_or_an_expanded_collective(world: World) -> No
     for draft, expansions in wrong:
         with pytest.raises(Refused):
             check_expansions(draft, expansions, world)
+
+
+@pytest.mark.parametrize("posts", [("DEL",), ("DEL", "DHA", "LON"), ("DEL", "LON", "XYZ")])
+def test_a_collective_means_just_its_posts_at_s(world: World, posts: tuple[str, ...]) -> None:
+    everybody = plain_draft(action=(Addressee("ALL-MISSIONS", 1),))
+    with pytest.raises(Refused) as caught:
+        check_expansions(everybody, [Expansion("ALL-MISSIONS", posts)], world)
+    assert caught.value.code == "wrong-expansion"
 
 
 def test_who_gets_the_content_key(world: World) -> None:

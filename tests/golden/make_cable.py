@@ -32,7 +32,7 @@ def records(world: World) -> dict[str, object]:
     """The state at S as the reader saw it: no secrets."""
     seats = [world.seats[name] for name in ("dha1", "dha2", "del1")]
     return {
-        "posts": [asdict(world.codes[code]) for code in ("DHA", "DEL")],
+        "posts": [asdict(world.codes[code]) for code in ("DHA", "DEL", "LON")],
         "officers": [asdict(one.officer) for one in seats],
         "terminals": [asdict(one.terminal) for one in seats],
     }

@@ -83,6 +83,9 @@ class World:
         """Change an officer's record."""
         self.seats[name].officer = replace(self.seats[name].officer, **changes)  # type: ignore[arg-type]
 
+    def posts(self) -> tuple[Post, ...]:
+        return tuple(self.codes.values())
+
     def post(self, code: str) -> Post | None:
         return self.codes.get(code)
 
