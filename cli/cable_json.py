@@ -9,11 +9,13 @@ from typing import Any
 
 from cli.desk import CLASSIFICATIONS, PRECEDENCES, name_of
 from crypto_msg.cable import Addressee, Draft, Inner, Kind
-from crypto_msg.display import safe_file_name
+from crypto_msg.display import safe_file_name, safe_line, safe_text
 from crypto_msg.receipt import ReceiptKind
 from crypto_msg.wire import decode_draft, decode_inner
+from protos.errors import Unavailable
 from terminal.files import make_private_folder, write_private
 from terminal.records import Aside, CableRecord
+from terminal.standing import Standing
 from terminal.terminal import Terminal
 from terminal.track import Tracked
 
@@ -45,9 +47,11 @@ def list_json(records: Iterable[CableRecord], alarms: Iterable[Aside]) -> Json:
 def read_json(terminal: Terminal, record: CableRecord, saved: Mapping[int, Path]) -> Json:
     """A whole cable. `saved`: where attachments were written, by their number from 0."""
     draft = decode_draft(record.draft)
-    names = terminal.names([record.drafter, *record.releasers])
+    names, standing = _names(terminal, record), _standing(terminal, record)
     return {
         **_summary(record),
+        "anchored": standing is not None and standing.anchored_at is not None,
+        "doubts": ["could not be checked against the ledger now"] if standing is None else list(standing.doubts),
         "action": [_addressee(one) for one in draft.action],
         "info": [_addressee(one) for one in draft.info],
         "caveats": list(draft.caveats),
@@ -65,6 +69,22 @@ def read_json(terminal: Terminal, record: CableRecord, saved: Mapping[int, Path]
             for one in terminal.receipts(record)
         ],
     }
+
+
+def _names(terminal: Terminal, record: CableRecord) -> dict[bytes, str]:
+    """Officers' names; what is here is read without the node."""
+    officers = [one for one in (record.drafter, *record.releasers) if one]
+    try:
+        return terminal.names(officers)
+    except Unavailable:
+        return {one: one.hex()[:8] for one in officers}
+
+
+def _standing(terminal: Terminal, record: CableRecord) -> Standing | None:
+    try:
+        return terminal.standing(record)
+    except Unavailable:
+        return None
 
 
 def track_json(record: CableRecord, tracked: Tracked) -> Json:
@@ -92,10 +112,10 @@ def list_text(records: Sequence[CableRecord], alarms: Sequence[Aside]) -> str:
     """One line a cable."""
     lines = [
         f"{one['cable_id']}  {one['box']:6}  {one['state']:16}  {one['dtg'] or '-':14}  {one['from']}  "
-        f"{one['precedence']:9}  {one['classification']:12}  {one['subject']}"
+        f"{one['precedence']:9}  {one['classification']:12}  {safe_line(one['subject'])}"
         for one in map(_summary, records)
     ]
-    return "\n".join([*lines, *(f"!  {one.code}: {one.text}" for one in alarms)]) or "-"
+    return "\n".join([*lines, *(f"!  {one.code}: {safe_line(one.text)}" for one in alarms)]) or "-"
 
 
 def cable_text(data: Json) -> str:
@@ -105,11 +125,14 @@ def cable_text(data: Json) -> str:
         f"FROM    {data['from']} {data['serial'] or '-'}/{data['year'] or '-'}",
         f"ACTION  {' '.join(one['name'] for one in data['action'])}",
         *([f"INFO    {' '.join(one['name'] for one in data['info'])}"] if data["info"] else []),
-        f"SUBJECT {data['subject']}",
-        *(f"REF     {one}" for one in data["references"]),
+        f"SUBJECT {safe_line(data['subject'])}",
+        *(f"REF     {safe_line(one)}" for one in data["references"]),
+        *(f"CAVEAT  {safe_line(one)}" for one in data["caveats"]),
+        *([] if data["anchored"] else ["not yet anchored"]),
+        *(f"!  {one}" for one in data["doubts"]),
     ]
-    body = [f"{number}. {text}" for number, text in enumerate(data["paragraphs"], start=1)]
-    tail = [f"[{one['name']}  {one['size']}  {one['saved']}]" for one in data["attachments"]]
+    body = [f"{number}. {safe_text(text)}" for number, text in enumerate(data["paragraphs"], start=1)]
+    tail = [f"[{safe_line(one['name'])}  {one['size']}  {one['saved']}]" for one in data["attachments"]]
     return "\n".join([*head, "", "\n\n".join(body), *tail])
 
 

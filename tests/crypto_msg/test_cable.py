@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from crypto_msg import cable
 from crypto_msg.bounds import check_draft
 from crypto_msg.cable import MAX_CONTENT, Addressee, Attachment, Expansion, Inner, Kind, Relation, posts_of
-from crypto_msg.display import safe_file_name
+from crypto_msg.display import safe_file_name, safe_line, safe_text
 from crypto_msg.dtg import format_dtg, parse_dtg
 from crypto_msg.wire import CODEC, decode_draft, decode_inner, encode_draft, encode_inner
 from ledger.roles import Clearance
@@ -201,3 +201,9 @@ def test_a_shown_name_is_always_one_file_in_one_folder(name: str) -> None:
     shown = safe_file_name(name, 1)
     assert shown and len(shown.encode()) <= 200
     assert not set(shown) & set("/\\\x00\n\u202e") and not shown.startswith(".")
+
+
+def test_text_cannot_steer_the_screen() -> None:
+    hostile = "\x1b[2J\x9b31mSECRET\u202e\r\nnext\tline \u0995\u09cd\u200d"
+    assert safe_text(hostile) == "\ufffd[2J\ufffd31mSECRET\ufffd\ufffd\nnext\tline \u0995\u09cd\u200d"
+    assert "\n" not in safe_line(hostile) and "\t" not in safe_line(hostile)
