@@ -44,17 +44,23 @@ async def serve(folder: Path) -> None:
     tasks = Tasks()
     database.on_failure(tasks.fail)
     try:
-        node = Node(config, keys, genesis, database, tasks, lambda: int(time.time()))
-        server, _ = make_server(Peer(node), Desk(node), node.door, keys.tls, config.limits, config.listen)
-        await server.start()
-        await node.start(folder / INTAKE_FOLDER)
-        print(f"ready: {config.post} listens at {config.listen}", file=sys.stderr, flush=True)
-        await _until_stopped(tasks)
-        await server.stop(STOP_SECONDS)
-        await node.links.close()
+        node = Node(config, keys, genesis, database, tasks, lambda: int(time.time()), folder / INTAKE_FOLDER)
+        await _listen(node, config)
     finally:
         await tasks.close()
         database.close()
+
+
+async def _listen(node: Node, config: NodeConfig) -> None:
+    server, _ = make_server(Peer(node), Desk(node), node.door, node.tls, config.limits, config.listen)
+    await server.start()
+    try:
+        await node.start()
+        print(f"ready: {config.post} listens at {config.listen}", file=sys.stderr, flush=True)
+        await _until_stopped(node.tasks)
+    finally:
+        await server.stop(STOP_SECONDS)
+        await node.links.close()
 
 
 def load_genesis(path: Path) -> tuple[bytes, ...]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from node.links import Links
+from node.shell.intake import Intake
 from node.shell.ledger import LedgerShell
 from node.shell.peers import PeerLinks
 from node.store import courier, deposits
@@ -12,13 +13,17 @@ from node.wire import Alarm, PeerStatus, QueueStatus, Status
 class Health:
     """Gathers the status from the node's parts."""
 
-    def __init__(self, ledger: LedgerShell, links: Links, peers: PeerLinks) -> None:
+    def __init__(self, ledger: LedgerShell, links: Links, peers: PeerLinks, intake: Intake) -> None:
         self._ledger = ledger
         self._links = links
         self._peers = peers
+        self._intake = intake
 
     def status(self) -> Status:
-        """The state now. `ready`: the log is loaded, the rollback check is done, a policy checkpoint is there."""
+        """The state now.
+
+        `ready`: the rollback check is done, and a checkpoint under the policy holds what was left in the intake.
+        """
         ledger, machine = self._ledger, self._ledger.chain.machine
         policy = ledger.policy_note
         with ledger.database.read() as tx:
@@ -27,7 +32,7 @@ class Health:
         return Status(
             post=ledger.post,
             role="validator" if ledger.is_validator else "follower",
-            ready=policy is not None and ledger.witness.is_ready,
+            ready=policy is not None and ledger.witness.is_ready and self._intake.is_settled(policy[0]),
             log_size=machine.size,
             root=machine.root,
             checkpoint_age_seconds=max(0, ledger.clock() - ledger.chain.time_at(policy[0])) if policy else -1,

@@ -16,32 +16,51 @@ MAX_FILE_BYTES = 64 * 1024
 AGAIN_SECONDS = 0.5
 
 
-async def take_in(folder: Path, entries: Entries, directory: Directory) -> None:
-    """Deposit every *.bundle, then bring every *.entry to the ledger in the order of their names.
+class Intake:
+    """Deposits every *.bundle, then brings every *.entry to the ledger in the order of their names.
 
     A file is removed when its content is settled; one that is refused is renamed to *.refused.
     """
-    for path in sorted(folder.glob("*.bundle")):
+
+    def __init__(self, folder: Path, entries: Entries, directory: Directory) -> None:
+        self._folder = folder
+        self._entries = entries
+        self._directory = directory
+        self._needed_size: int | None = None
+
+    def is_settled(self, policy_size: int) -> bool:
+        """Whether everything is on the ledger below `policy_size`: terminals can be served."""
+        return self._needed_size is not None and self._needed_size <= policy_size
+
+    async def run(self) -> None:
+        """Take in what is there now."""
+        for path in sorted(self._folder.glob("*.bundle")):
+            self._deposit(path)
+        needed = 0
+        for path in sorted(self._folder.glob("*.entry")):
+            needed = max(needed, await self._bring(path))
+        self._needed_size = needed
+
+    def _deposit(self, path: Path) -> None:
         try:
-            directory.take_in(_read(path))
+            self._directory.take_in(_read(path))
         except DutabartaError as problem:
             _refuse(path, problem.code)
         else:
             path.unlink()
-    for path in sorted(folder.glob("*.entry")):
-        await _bring(path, entries)
 
-
-async def _bring(path: Path, entries: Entries) -> None:
-    leaf = _read(path)
-    outcome = await entries.submit(leaf)
-    while outcome.code in UNSETTLED:
-        await asyncio.sleep(AGAIN_SECONDS)
-        outcome = await entries.submit(leaf)
-    if outcome.code == ACCEPTED:
+    async def _bring(self, path: Path) -> int:
+        """The log size that holds the entry; 0 if it was refused."""
+        leaf = _read(path)
+        outcome = await self._entries.submit(leaf)
+        while outcome.code in UNSETTLED:
+            await asyncio.sleep(AGAIN_SECONDS)
+            outcome = await self._entries.submit(leaf)
+        if outcome.code != ACCEPTED:
+            _refuse(path, outcome.code)
+            return 0
         path.unlink()
-    else:
-        _refuse(path, outcome.code)
+        return (outcome.index or 0) + 1
 
 
 def _read(path: Path) -> bytes:

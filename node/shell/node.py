@@ -18,7 +18,7 @@ from node.shell.carriers import Carriers
 from node.shell.courier import CourierShell
 from node.shell.directory import Directory
 from node.shell.entries import Entries
-from node.shell.intake import take_in
+from node.shell.intake import Intake
 from node.shell.itemchecks import ItemChecks
 from node.shell.ledger import LedgerShell
 from node.shell.mail import Mail
@@ -37,8 +37,9 @@ class Node:
 
     def __init__(
         self, config: NodeConfig, keys: NodeKeys, genesis: Sequence[bytes], database: Database, tasks: Tasks,
-        clock: Callable[[], int],
+        clock: Callable[[], int], intake: Path,
     ) -> None:
+        """`intake` is the folder with entries and bundles that were left for this node."""
         verifier = CachingVerifier(DirectVerifier(), _VERIFIED_KEPT)
 
         def rebuild() -> Machine:
@@ -47,6 +48,7 @@ class Node:
         machine = rebuild()
         _check_membership(config, keys, machine)
         self.tasks = tasks
+        self.tls = keys.tls
         self.door = Door(config.post, keys.tls.certificate)
         self.ledger = LedgerShell(config.post, keys, database, machine, self.door, clock, rebuild)
         self.links = Links(keys.tls, self.door, self._address_of(config), config.limits)
@@ -63,10 +65,11 @@ class Node:
         )
         courier.on_queued = self.courier.wake
         self.ledger.on_proofs = courier.proved
-        self.health = Health(self.ledger, self.links, self.peers)
+        self.intake = Intake(intake, self.entries, self.directory)
+        self.health = Health(self.ledger, self.links, self.peers, self.intake)
 
-    async def start(self, intake: Path) -> None:
-        """Begin the background work. `intake` holds entries and bundles that were left for this node."""
+    async def start(self) -> None:
+        """Begin the background work."""
         self.ledger.start(self.peers)
         self.tasks.spawn(self._tick_for_ever())
         if not self.ledger.is_validator or len(self.ledger.sequencers()) > 0:
@@ -75,7 +78,7 @@ class Node:
         self.tasks.spawn(self.courier.run_for_ever())
         if self.ledger.is_headquarters:
             self.tasks.spawn(self.directory.gather_for_ever())
-        self.tasks.spawn(take_in(intake, self.entries, self.directory))
+        self.tasks.spawn(self.intake.run())
 
     async def _tick_for_ever(self) -> None:
         while True:
@@ -87,10 +90,6 @@ class Node:
 
     def _address_of(self, config: NodeConfig) -> Callable[[str], str | None]:
         return lambda post: config.peers.get(post) or self.ledger.address_of(post)
-
-    def receive(self, peer: str, frames: object) -> object:
-        """See Carriers.receive."""
-        return self.courier.receive(peer, frames)  # type: ignore[arg-type]
 
 
 def _check_membership(config: NodeConfig, keys: NodeKeys, machine: Machine) -> None:

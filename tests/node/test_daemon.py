@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.posts import Posts, eventually
 
 from crypto_msg.cable import Precedence
 from crypto_msg.envelope import decode_head, encode_head
@@ -27,6 +26,7 @@ from node.config import load_config, node_folder
 from node.courier import ItemKind
 from node.secrets import load_node_keys
 from protos.errors import DutabartaError, Refused, Unavailable
+from support.posts import Posts, eventually
 from terminal.compose import Composition
 from terminal.terminal import open_terminal
 
@@ -261,9 +261,8 @@ def test_another_terminals_bundle_or_a_wrong_name_is_refused(posts: Posts) -> No
 
 
 def test_a_body_is_not_shown_to_a_terminal_without_a_wrap(posts: Posts) -> None:
-    with posts.client("DEL") as client:
-        with pytest.raises(Refused):
-            list(client.body(bytes(32)))
+    with posts.client("DEL") as client, pytest.raises(Refused):
+        list(client.body(bytes(32)))
 
 
 # --- dying and coming back -----------------------------------------------------------------------------------
@@ -318,7 +317,7 @@ def test_a_flipped_byte_in_the_stored_log_is_refused_by_name(posts: Posts) -> No
     posts.wait_ready("LON")
 
 
-def test_a_full_disk_stops_the_daemon_with_a_sentence(posts: Posts) -> None:
+def test_a_disk_that_takes_no_more_stops_the_daemon_with_a_sentence(posts: Posts) -> None:
     assert posts.stop("LON") == 0
     path = node_folder(posts.home("LON")) / "node.db"
     posts.start("LON", file_limit=path.stat().st_size // 512 + 100)
@@ -327,7 +326,7 @@ def test_a_full_disk_stops_the_daemon_with_a_sentence(posts: Posts) -> None:
         for number in range(8):
             terminal.send(cable("LON", subject=f"disk full {number}"))
     assert posts.nodes.pop("LON").wait(timeout=60) != 0
-    assert "error: the disk is full" in posts.log("LON").read_text()
+    assert "error: the store failed: disk I/O error" in posts.log("LON").read_text()
     posts.start("LON")
     posts.wait_ready("LON")
     eventually(has_read(posts, "LON", sent.cable_id))

@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sqlalchemy import insert, select, text
 
+from ledger.merkle import leaf_hash
 from node.store import log
 from node.store.database import Database, StoreFailed, sqlite_url
 from node.store.log import SignState, StoredBlock
@@ -21,6 +22,7 @@ from protos.errors import Malformed
 FILL = """
 import sys
 from pathlib import Path
+from ledger.merkle import leaf_hash
 from node.store import log
 from node.store.database import Database
 store = Database.open_file(Path(sys.argv[1]))
@@ -80,7 +82,14 @@ def test_blocks_read_back_as_units(tmp_path_factory: pytest.TempPathFactory, gro
         assert list(log.all_blocks(tx)) == made
         assert log.log_size(tx) == start
         assert log.leaves(tx, 0, start) == tuple(leaf for group in groups for leaf in group)
-        assert all(log.is_block_end(tx, block.size) for block in made)
+        hashes = log.hashes(tx, 0, start)
+        assert hashes == tuple(leaf_hash(leaf) for group in groups for leaf in group)
+        assert all(log.index_of(tx, one) == hashes.index(one) for one in hashes)
+    if made:
+        with store.write() as tx:
+            log.truncate(tx, made[-1].start)
+            assert list(log.all_blocks(tx)) == made[:-1]
+            assert log.leaves(tx, 0, start) == tuple(leaf for group in groups[:-1] for leaf in group)
     store.close()
 
 
@@ -114,11 +123,13 @@ def test_sign_state_reads_back(store: Database) -> None:
 
 
 def test_old_notes_are_forgotten_and_the_newest_kept(store: Database) -> None:
-    for size in range(1, 200):
-        with store.write() as tx:
-            log.save_note(tx, size, b"note %d" % size)
+    with store.write() as tx:
+        for size in range(1, 200):
+            log.save_note(tx, log.POLICY, size, b"note %d" % size)
+        log.save_note(tx, log.FINAL, 5, b"final")
     with store.read() as tx:
-        assert log.newest_note(tx) == (199, b"note 199")
+        assert log.newest_note(tx, log.POLICY) == (199, b"note 199")
+        assert log.newest_note(tx, log.FINAL) == (5, b"final")
         assert tx.execute(text("SELECT count(*) FROM notes")).scalar() < 70
 
 
@@ -128,6 +139,8 @@ def test_each_posts_newest_cosignature_survives_forgetting(store: Database) -> N
             log.save_cosignature(tx, post, size, bytes(32), b"line")
         log.forget_cosignatures(tx, 10)
         assert [(post, size) for post, size, _, _ in log.cosignatures(tx)] == [("WAS", 2), ("DEL", 7), ("LON", 12)]
+        assert log.newest_cosignature(tx, "DEL") == (7, bytes(32))
+        assert log.newest_cosignature(tx, "PAR") is None
 
 
 @pytest.mark.parametrize("url", ["nonsense", "nosuchdb://x/y", "sqlite+nosuch:///x"])
@@ -152,6 +165,15 @@ def test_a_full_disk_is_said_in_a_sentence_and_keeps_what_was_committed(tmp_path
     assert "StoreFailed" in run.stderr.splitlines()[-1]
     with Database.open_file(path).read() as tx:
         assert all(log.meta(tx, f"{name}{i}") == bytes(2000) for i in done for name in "ab")
+
+
+def test_a_full_database_is_said_in_a_sentence_and_the_unit_leaves_nothing(store: Database) -> None:
+    with pytest.raises(StoreFailed) as caught, store.write() as tx:
+        log.set_meta(tx, "before", b"x")
+        tx.execute(text("PRAGMA max_page_count = 1"))  # SQLite answers as on a disk without room
+        log.set_meta(tx, "large", bytes(1_000_000))
+    assert caught.value.code == "disk-full"
+    assert "free space" in caught.value.hint
 
 
 def test_a_read_only_file_is_said_in_a_sentence(tmp_path: Path) -> None:

@@ -107,8 +107,6 @@ class Posts:
                 time.sleep(0.2)
 
     def _is_ready(self, code: str) -> bool:
-        if list((node_folder(self.home(code)) / "intake").glob("*")):
-            return False
         try:
             return self.status(code).ready
         except Unavailable:
