@@ -47,7 +47,12 @@ def _rows(topic: str) -> Iterator[Row]:
 def _cells(row: Row) -> tuple[str, ...]:
     aim = "" if row.aim is None else f"{'>=' if row.unit.endswith('/s') else '<='} {row.aim:g}"
     met = "" if row.is_met is None else (" met" if row.is_met else " missed")
-    return row.name, f"{row.ours:,.1f}", f"{row.limit:,.1f}", row.unit, f"{row.ratio:.2f}", aim + met, row.peer
+    ratio = "" if row.ratio is None else f"{row.ratio:.2f}"
+    return row.name, _figure(row, row.ours), _figure(row, row.limit), row.unit, ratio, aim + met, row.peer
+
+
+def _figure(row: Row, value: float | None) -> str:
+    return "" if value is None else f"{value:,.0f}" if row.unit in ("bytes", "entries/s") else f"{value:,.1f}"
 
 
 def _line(cells: tuple[str, ...]) -> str:

@@ -84,18 +84,19 @@ def rows() -> Iterator[Row]:
     sender, reader = network.add(HOME), network.add(AWAY)
     prekeys = [reader.prekey, *(Prekey.generate() for _ in range(242))]
     for count in (1, 81, 243):
-        recipients = [_recipient(reader, reader.prekey, reader.terminal.terminal_id)]
-        recipients += [_recipient(reader, prekey, sha256(prekey.seed).digest()) for prekey in prekeys[1:count]]
+        recipients = [recipient_of(reader, reader.prekey, reader.terminal.terminal_id)]
+        recipients += [recipient_of(reader, prekey, sha256(prekey.seed).digest()) for prekey in prekeys[1:count]]
         yield from _rows_for(network, sender, reader, recipients)
 
 
-def _recipient(reader: Seat, prekey: Prekey, terminal_id: bytes) -> Recipient:
+def recipient_of(reader: Seat, prekey: Prekey, terminal_id: bytes) -> Recipient:
+    """A terminal to wrap to, with a prekey of its own."""
     return Recipient(terminal_id, VerifiedBundle(terminal_id, 1, prekey.public_key, reader.bundle_hash), True, 1)
 
 
 def _rows_for(network: Network, sender: Seat, reader: Seat, recipients: list[Recipient]) -> Iterator[Row]:
     def seal() -> Sealed:
-        return _seal(sender, recipients)
+        return seal_text(sender, recipients, TEXT)
 
     sealed = seal()
     head = encode_head(split_head(sealed.head, {reader.terminal.terminal_id}))
@@ -114,7 +115,8 @@ def _rows_for(network: Network, sender: Seat, reader: Seat, recipients: list[Rec
     yield time_row(f"open one of {count}", "HPKE, AES-GCM, signatures", found, unit="ms")
 
 
-def _seal(sender: Seat, recipients: list[Recipient]) -> Sealed:
+def seal_text(sender: Seat, recipients: list[Recipient], text: str) -> Sealed:
+    """A cable of one paragraph, released by its drafter."""
     draft = Draft(
         token_bytes(16),
         HOME,
@@ -126,7 +128,7 @@ def _seal(sender: Seat, recipients: list[Recipient]) -> Sealed:
         "Visit",
         (),
         (),
-        (TEXT,),
+        (text,),
         (),
         (),
     )

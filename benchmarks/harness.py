@@ -29,22 +29,22 @@ class Row:
     """One line of the report.
 
     `ours` and `limit` are in `unit`; `peer` says what the limit is: the bare calls that any product would need.
-    `ratio` is ours / limit. With `aim`, a row of times (`unit` "us", "ms") should stay at or below it, a row of
-    rates (`unit` ending in "/s") at or above it.
+    `ratio` is ours / limit; both are None where nothing can be compared. With `aim`, a row of times or sizes (`unit`
+    "us", "ms", "bytes") should stay at or below it, a row of rates (`unit` ending in "/s") at or above it.
     """
 
     name: str
     ours: float
-    limit: float
+    limit: float | None
     unit: str
     peer: str
-    ratio: float
+    ratio: float | None
     aim: float | None = None
 
     @property
     def is_met(self) -> bool | None:
         """Whether the aim is met; None without one."""
-        if self.aim is None:
+        if self.aim is None or self.ratio is None:
             return None
         return self.ratio >= self.aim if self.unit.endswith("/s") else self.ratio <= self.aim
 
@@ -73,6 +73,11 @@ def time_row(name: str, peer: str, found: Comparison, *, unit: str = "us", aim: 
 def rate_row(name: str, peer: str, found: Comparison, *, items: int, unit: str, aim: float | None = None) -> Row:
     """A row of rates, for calls that do `items` items each: more is better."""
     return Row(name, items / found.ours, items / found.bare, unit, peer, 1 / found.ratio, aim)
+
+
+def count_row(name: str, count: int, limit: int | None = None, peer: str = "", *, unit: str = "bytes") -> Row:
+    """A row of what is counted, not measured."""
+    return Row(name, count, limit, unit, peer, None if limit is None else count / limit)
 
 
 def _calls_for(work: Work, seconds: float) -> int:
