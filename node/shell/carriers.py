@@ -10,7 +10,8 @@ from typing import TypeVar
 import grpc
 
 from node.links import Backoff, Links
-from node.shell.courier import CourierShell, Frames
+from node.shell.receiving import Frames, Receiving
+from node.shell.sending import Sending
 from node.shell.tasks import Tasks
 from protos import node_pb2 as pb
 from protos.errors import DutabartaError, Malformed
@@ -25,14 +26,15 @@ F = TypeVar("F")
 
 
 class Carriers:
-    """Keeps a Carry stream to every post with waiting items, and to HQ as relay while anything waits."""
+    """Keeps a Carry stream to every post with waiting items, and to `relay` (HQ; empty at HQ) while anything waits."""
 
-    def __init__(self, courier: CourierShell, links: Links, tasks: Tasks, headquarters: str, post: str,
+    def __init__(self, sending: Sending, receiving: Receiving, links: Links, tasks: Tasks, relay: str,
                  hello: Callable[[], pb.Hello], heard: Callable[[str, pb.Hello], None]) -> None:
-        self._courier = courier
+        self._sending = sending
+        self._receiving = receiving
         self._links = links
         self._tasks = tasks
-        self._relay = headquarters if headquarters != post else ""
+        self._relay = relay
         self._hello = hello
         self._heard = heard
         self._running: set[str] = set()
@@ -40,7 +42,8 @@ class Carriers:
     async def run_for_ever(self) -> None:
         """Tick the machine and open what is needed."""
         while True:
-            self._courier.tick()
+            self._sending.tick()
+            self._receiving.tick()
             for post in self._wanted() - self._running:
                 self._running.add(post)
                 self._tasks.spawn(self._carry(post))
@@ -53,7 +56,7 @@ class Carriers:
             self._tasks.spawn(self._carry(post))
 
     def _wanted(self) -> set[str]:
-        waiting = self._courier.destinations()
+        waiting = self._sending.destinations()
         return waiting | {self._relay} if waiting and self._relay else waiting
 
     async def _carry(self, post: str) -> None:
@@ -79,7 +82,7 @@ class Carriers:
                 if not linked:
                     self._open(post, frames, outgoing)
                     linked = True
-                self._courier.answered(post, [one.answer for one in frames if one.WhichOneof("frame") == "answer"])
+                self._sending.answered(post, [one.answer for one in frames if one.WhichOneof("frame") == "answer"])
         except grpc.RpcError as problem:
             _log.info("carrying to %s ended: %s", post, self._links.failed(post, problem).code)
         except DutabartaError as problem:
@@ -87,7 +90,7 @@ class Carriers:
         finally:
             outgoing.put_nowait(None)
             if linked:
-                self._courier.unlinked(post)
+                self._sending.unlinked(post)
         return linked
 
     def _open(self, post: str, frames: Frames, outgoing: asyncio.Queue[pb.CarryFrame | None]) -> None:
@@ -95,12 +98,12 @@ class Carriers:
             raise Malformed("bad-stream", "a stream opens with a hello")
         self._links.reached[post] = True
         self._heard(post, frames[0].hello)
-        self._courier.linked(post, outgoing.put_nowait)
+        self._sending.linked(post, outgoing.put_nowait)
 
     async def receive(self, peer: str, requests: AsyncIterator[pb.CarryFrame]) -> AsyncIterator[pb.CarryFrame]:
         """The incoming side of a stream: store what comes, then answer."""
         async for frames in together(requests):
-            for answer in self._courier.received(peer, frames):
+            for answer in self._receiving.received(peer, frames):
                 yield answer
 
 

@@ -10,7 +10,6 @@ import logging
 import os
 from collections import deque
 from collections.abc import Callable, Iterable
-from typing import Protocol
 
 from ledger.machine import Machine
 from node import actions as act
@@ -22,6 +21,7 @@ from node.collect import Collector
 from node.follow import Follower
 from node.secrets import NodeKeys
 from node.sequence import PENDING, EntryOutcome, Solo
+from node.shell.outbox import Outbox
 from node.shell.pulse import Pulse
 from node.shell.recovery import COSIGNER, StoredLog
 from node.shell.slots import StoredSlots
@@ -34,13 +34,6 @@ from node.witness import Witness
 _log = logging.getLogger(__name__)
 _STOPPED = "stopped-signing"
 OWN = "own"
-
-
-class Outbox(Protocol):
-    """Where actions that need a link go; the answers come back as events of `LedgerShell`."""
-
-    def send(self, action: Action) -> None:
-        """Carry out FetchBlocks, DropPeer, SendCosignature, AskOwnNewest or SubmitEntry, without blocking."""
 
 
 class LedgerShell:
@@ -139,6 +132,8 @@ class LedgerShell:
             kept = log.cosignatures(tx)
         for post, size, root, line in kept:
             self.perform(self.collector.line_received(post, size, root, line))
+        if self.policy_note is not None:
+            self.perform(self.slots.policy_note(*self.policy_note))
         self.perform(self.witness.start(self.clock()))
 
     def tick(self) -> None:
@@ -209,13 +204,16 @@ class LedgerShell:
 
     def _keep_note(self, action: act.Final | act.PolicyNote) -> list[Action]:
         kind = FINAL if isinstance(action, act.Final) else POLICY
+        if self.notes.get(kind, (0, b""))[0] >= action.size:
+            return []
         with self.database.write() as tx:
             log.save_note(tx, kind, action.size, action.note)
             if kind == POLICY:
                 log.forget_cosignatures(tx, action.size)
         self._show(kind, action.size, action.note)
         if isinstance(action, act.PolicyNote):
-            return self.slots.policy_note(action.size, action.note)
+            judged = self.follower.note_received(self.post, action.note, self.clock())
+            return judged + self.slots.policy_note(action.size, action.note)
         return self.witness.advance(self.follower.final, self.clock())
 
     def _show(self, kind: str, size: int, note: bytes) -> None:

@@ -15,9 +15,10 @@ from crypto_msg.wraps import split_head
 from ledger.state import State
 from node.actions import Item
 from node.courier import ItemKind, Parcel
-from node.shell.courier import CourierShell
 from node.shell.itemchecks import ItemChecks, envelope_from, make_item, posts_of
 from node.shell.ledger import LedgerShell
+from node.shell.sending import Sending
+from node.shell.shelf import Shelf
 from node.shell.slots import CABLE, RECEIPT, add_item, cable_proof
 from node.store import bodies, courier
 from node.store.courier import CourierItem, StoredEnvelope
@@ -33,10 +34,11 @@ _RECEIPTS = {ItemKind.DELIVERED, ItemKind.SEALED_RECEIPT}
 class Mail:
     """What the Desk asks of the courier."""
 
-    def __init__(self, ledger: LedgerShell, shell: CourierShell, checks: ItemChecks) -> None:
+    def __init__(self, ledger: LedgerShell, shelf: Shelf, sending: Sending, checks: ItemChecks) -> None:
         self._ledger = ledger
         self._database = ledger.database
-        self._courier = shell
+        self._shelf = shelf
+        self._sending = sending
         self._checks = checks
         self._uploading: set[bytes] = set()
 
@@ -74,7 +76,7 @@ class Mail:
                               hint="try again in a moment", size=outer.size_seen)
         if len(salt) not in (0, SALT_BYTES):
             raise Malformed("bad-salt", "an anchor salt has 32 bytes")
-        if self._courier.sender.is_full or self._ledger.slots.is_full:
+        if self._sending.is_full or self._ledger.slots.is_full:
             raise Unavailable("queue-full", "the post's queue is full", hint="wait until the links are back")
 
     def _is_known(self, envelope_id: bytes) -> bool:
@@ -111,7 +113,7 @@ class Mail:
                 add_item(tx, anchor, head.envelope_id)
         if salt:
             self._ledger.slots.add(anchor)
-        self._courier.queued(parcels)
+        self._sending.queued(parcels)
         self._ledger.pulse.beat()
 
     def _for_post(self, head: Head, outer: Outer, envelope: StoredEnvelope, post: str, state: State) -> CourierItem:
@@ -125,7 +127,7 @@ class Mail:
     def _store(self, tx: Connection, item: CourierItem) -> Parcel | None:
         if item.parcel.destination != self._ledger.post:
             courier.set_hop(tx, item.envelope_id, item.parcel.destination, "queued", self._ledger.clock())
-        return self._courier.store_new(tx, item)
+        return self._shelf.store_new(tx, item)
 
     # --- receipts ------------------------------------------------------------------------------------------------
 
@@ -143,12 +145,12 @@ class Mail:
             raise Refused("not-yours", "a terminal hands in only its own receipts")
         anchor = Item(RECEIPT, receipt_item_hash(content), salt)
         with self._database.write() as tx:
-            parcel = self._courier.store_new(tx, item)
+            parcel = self._shelf.store_new(tx, item)
             if salt:
                 add_item(tx, anchor, envelope_id)
         if salt:
             self._ledger.slots.add(anchor)
-        self._courier.queued([parcel])
+        self._sending.queued([parcel])
         self._ledger.pulse.beat()
         return item.parcel.item_id
 

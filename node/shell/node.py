@@ -15,7 +15,6 @@ from node.links import Links
 from node.secrets import NodeKeys
 from node.shell.answers import Answers
 from node.shell.carriers import Carriers
-from node.shell.courier import CourierShell
 from node.shell.directory import Directory
 from node.shell.entries import Entries
 from node.shell.intake import Intake
@@ -23,7 +22,10 @@ from node.shell.itemchecks import ItemChecks
 from node.shell.ledger import LedgerShell
 from node.shell.mail import Mail
 from node.shell.peers import PeerLinks
+from node.shell.receiving import Receiving
 from node.shell.recovery import recover
+from node.shell.sending import Sending
+from node.shell.shelf import Shelf
 from node.shell.tasks import Tasks
 from node.store.database import Database
 from protos.errors import Refused
@@ -57,14 +59,16 @@ class Node:
         self.answers = Answers(self.ledger)
         self.directory = Directory(config.post, database, self.links, lambda: self.ledger.chain.machine.state, clock)
         checks = ItemChecks(machine.network_id, verifier)
-        courier = CourierShell(self.ledger, checks, self._catch_up)
-        self.mail = Mail(self.ledger, courier, checks)
+        shelf = Shelf(self.ledger)
+        sending = Sending(self.ledger, shelf)
+        receiving = Receiving(self.ledger, shelf, checks, sending.queued, self._catch_up)
+        self.mail = Mail(self.ledger, shelf, sending, checks)
+        relay = "" if self.ledger.is_headquarters else machine.state.headquarters()
         self.courier = Carriers(
-            courier, self.links, tasks, machine.state.headquarters(), config.post, self.peers.hello,
-            self.peers.hello_received,
+            sending, receiving, self.links, tasks, relay, self.peers.hello, self.peers.hello_received
         )
-        courier.on_queued = self.courier.wake
-        self.ledger.on_proofs = courier.proved
+        sending.on_queued = self.courier.wake
+        self.ledger.on_proofs = sending.proved
         self.intake = Intake(intake, self.entries, self.directory)
         self.health = Health(self.ledger, self.links, self.peers, self.intake)
 

@@ -1,0 +1,177 @@
+"""The courier's receiving side over the store.
+
+What arrives together is stored together: one transaction for all frames that wait, then all their answers.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterable
+
+from sqlalchemy import Connection
+
+from crypto_msg.envelope import BodyCheck, decode_head
+from node import actions as act
+from node.actions import Action
+from node.courier import Parcel, Verdict
+from node.intake import Incoming, Receiver
+from node.shell.itemchecks import ItemChecks, read_item
+from node.shell.ledger import LedgerShell
+from node.shell.shelf import Shelf
+from node.store import bodies, courier, deposits
+from node.store.courier import INTAKE, CourierItem
+from protos import node_pb2 as pb
+from protos.errors import DutabartaError, Malformed
+
+_log = logging.getLogger(__name__)
+Frames = list[pb.CarryFrame]
+Parcels = list[Parcel | None]
+
+
+class Receiving:
+    """Carries out what node.intake.Receiver asks for. All methods run in the event loop's thread."""
+
+    def __init__(
+        self, ledger: LedgerShell, shelf: Shelf, checks: ItemChecks, queued: Callable[[Iterable[Parcel | None]], None],
+        catch_up: Callable[[str, int], None],
+    ) -> None:
+        """`queued` takes parcels for other posts; `catch_up` fetches the log up to a size from a peer."""
+        self._ledger = ledger
+        self._database = ledger.database
+        self._shelf = shelf
+        self._checks = checks
+        self._queued = queued
+        self._catch_up = catch_up
+        self._offered: dict[bytes, CourierItem] = {}
+        self._tx: Connection | None = None
+        self._broken = ""
+        with self._database.read() as tx:
+            begun = [Incoming(parcel, stored) for parcel, stored in courier.incoming(tx)]
+        self._receiver = Receiver(
+            ledger.post, self._is_stored, self._has_body, is_relay=ledger.is_headquarters, incoming=begun
+        )
+
+    def tick(self) -> None:
+        """To be called now and then."""
+        expired = self._receiver.expired(self._ledger.block_time)
+        if expired:
+            with self._database.write() as tx:
+                self._carry_out(tx, expired, [])
+
+    def received(self, peer: str, frames: Frames) -> Frames:
+        """Take the frames that came together, in one transaction; the answers may go when this returns.
+
+        Raises `Malformed` after a frame that cannot be: the stream ends. What came before it is kept.
+        """
+        answers: Frames = []
+        fresh: Parcels = []
+        self._broken = ""
+        with self._database.write() as tx:
+            self._tx = tx
+            try:
+                for frame in frames:
+                    if not self._broken:
+                        fresh += self._carry_out(tx, self._actions_of(peer, frame), answers)
+            finally:
+                self._tx = None
+        self._ledger.pulse.beat()
+        self._queued(fresh)
+        if self._broken:
+            raise Malformed(self._broken, "the peer sent what cannot be")
+        return answers
+
+    def _is_stored(self, item_id: bytes) -> bool:
+        if self._tx is not None:
+            return courier.is_stored(self._tx, item_id)
+        with self._database.read() as tx:
+            return courier.is_stored(tx, item_id)
+
+    def _has_body(self, envelope_id: bytes) -> bool:
+        if self._tx is not None:
+            return bodies.is_whole(self._tx, envelope_id)
+        with self._database.read() as tx:
+            return bodies.is_whole(tx, envelope_id)
+
+    def _actions_of(self, peer: str, frame: pb.CarryFrame) -> list[Action]:
+        match frame.WhichOneof("frame"):
+            case "offer":
+                try:
+                    item = read_item(frame.offer)
+                except Malformed as problem:
+                    return [act.DropPeer(peer, problem.code)]
+                self._offered[item.parcel.item_id] = item
+                state = self._ledger.chain.machine.state
+                final = self._ledger.follower.final
+                return self._receiver.offered(peer, item.parcel, final, lambda: self._checks.refusal(item, state))
+            case "part":
+                part = frame.part
+                return self._receiver.part_received(peer, part.item_id, part.offset, part.data)
+        return [act.DropPeer(peer, "bad-frame")]
+
+    def _carry_out(self, tx: Connection, actions: list[Action], answers: Frames) -> Parcels:
+        fresh: Parcels = []
+        for action in actions:
+            if isinstance(action, act.CheckBody):
+                code = self._check_body(tx, action.item_id)
+                fresh += self._carry_out(tx, self._receiver.body_checked(action.peer, action.item_id, code), answers)
+            else:
+                fresh.append(self._do(tx, action, answers))
+        return fresh
+
+    def _do(self, tx: Connection, action: Action, answers: Frames) -> Parcel | None:
+        match action:
+            case act.SendAnswer(_, item_id, verdict, offset, code):
+                if verdict != Verdict.WANT:
+                    self._offered.pop(item_id, None)
+                answer = pb.Answer(item_id=item_id, verdict=verdict, offset=offset, code=code)
+                answers.append(pb.CarryFrame(answer=answer))
+            case act.OpenIntake(item_id):
+                self._open_intake(tx, self._offered.pop(item_id))
+            case act.StorePart(item_id, offset, data):
+                bodies.append_part(tx, self._envelope_of(tx, item_id), offset, data)
+            case act.StoreItem(item_id):
+                return self._store_received(tx, item_id)
+            case act.DropIntake(item_id, with_body):
+                if with_body:
+                    bodies.drop_unfinished(tx, self._envelope_of(tx, item_id))
+                courier.drop_item(tx, item_id)
+            case act.CatchUp(peer, size):
+                self._catch_up(peer, size)
+            case act.Alarm(code, subject, text):
+                _log.warning("alarm %s (%s): %s", code, subject, text)
+                deposits.alarm(tx, code, subject, text, self._ledger.clock())
+            case act.DropPeer(_, code):
+                self._broken = code
+            case _:
+                raise TypeError(f"the courier cannot carry out {type(action).__name__}")
+        return None
+
+    def _open_intake(self, tx: Connection, item: CourierItem) -> None:
+        courier.put_item(tx, item, INTAKE, self._ledger.clock())
+        bodies.begin_body(tx, item.envelope_id, item.parcel.length)
+
+    def _store_received(self, tx: Connection, item_id: bytes) -> Parcel | None:
+        item = self._offered.pop(item_id, None) or courier.item(tx, item_id)
+        if item is None:
+            raise LookupError("an item to be stored was never offered")
+        if item.parcel.length:
+            bodies.finish_body(tx, item.envelope_id)
+        return self._shelf.store(tx, item)
+
+    def _envelope_of(self, tx: Connection, item_id: bytes) -> bytes:
+        item = courier.item(tx, item_id)
+        return item.envelope_id if item else b""
+
+    def _check_body(self, tx: Connection, item_id: bytes) -> str:
+        """The code of what is wrong with a body that has come whole, or ""."""
+        item = courier.item(tx, item_id)
+        if item is None:
+            return "unknown-item"
+        check = BodyCheck(decode_head(item.head))
+        try:
+            for offset in bodies.offsets(tx, item.envelope_id):
+                check.update(bodies.part_at(tx, item.envelope_id, offset))
+            check.finish()
+        except DutabartaError as problem:
+            return problem.code
+        return ""

@@ -1,0 +1,169 @@
+"""The courier's sending side over the store and the open links."""
+
+from __future__ import annotations
+
+import logging
+import random
+import time
+from collections.abc import Callable, Iterable
+
+from sqlalchemy import Connection
+
+from node import actions as act
+from node.actions import Action
+from node.courier import ItemKind, Parcel, Sender
+from node.shell.itemchecks import make_item, write_item
+from node.shell.ledger import LedgerShell
+from node.shell.shelf import Shelf
+from node.shell.slots import cable_proof
+from node.store import bodies, courier, deposits
+from node.store.courier import QUEUED, CourierItem, StoredEnvelope
+from protos import node_pb2 as pb
+
+_log = logging.getLogger(__name__)
+PutFrame = Callable[[pb.CarryFrame], None]
+
+
+class Sending:
+    """Carries out what node.courier.Sender asks for. All methods run in the event loop's thread."""
+
+    def __init__(self, ledger: LedgerShell, shelf: Shelf) -> None:
+        self._ledger = ledger
+        self._database = ledger.database
+        self._shelf = shelf
+        self._links: dict[str, PutFrame] = {}
+        self.on_queued: Callable[[], None] = lambda: None
+        headquarters = ledger.chain.machine.state.headquarters()
+        with self._database.read() as tx:
+            stored = courier.parcels(tx, QUEUED)
+        self._sender = Sender(ledger.post, headquarters, random.random, queued=stored, now=time.monotonic())
+
+    @property
+    def is_full(self) -> bool:
+        """No further item is taken."""
+        return self._sender.is_full
+
+    def destinations(self) -> set[str]:
+        """The posts that something waits for."""
+        return {parcel.destination for parcel in self._sender.parcels}
+
+    # --- events ------------------------------------------------------------------------------------------------
+
+    def queued(self, parcels: Iterable[Parcel | None]) -> None:
+        """These parcels are durable: send them."""
+        for parcel in parcels:
+            if parcel is not None:
+                self._send_all(self._sender.queued(parcel, time.monotonic()))
+                self.on_queued()
+
+    def linked(self, peer: str, put: PutFrame) -> None:
+        """A stream to `peer` is open; `put` sends a frame on it."""
+        self._links[peer] = put
+        self._send_all(self._sender.linked(peer, time.monotonic()))
+
+    def unlinked(self, peer: str) -> None:
+        """The stream has ended."""
+        self._links.pop(peer, None)
+        self._send_all(self._sender.unlinked(peer, time.monotonic()))
+
+    def answered(self, peer: str, answers: list[pb.Answer]) -> None:
+        """What the peer answered, as it came together."""
+        now = time.monotonic()
+        actions: list[Action] = []
+        for one in answers:
+            actions += self._sender.answered(peer, one.item_id, one.verdict, one.offset, one.code, now)
+        self._send_all(actions)
+
+    def tick(self) -> None:
+        """To be called about twice a second."""
+        self._send_all(self._sender.tick(time.monotonic(), self._ledger.block_time))
+
+    def proved(self, envelope_ids: Iterable[bytes]) -> None:
+        """The anchors of these envelopes can be proved: send the proofs to every addressee that has the envelope."""
+        fresh: list[Parcel | None] = []
+        with self._database.write() as tx:
+            for envelope_id in envelope_ids:
+                proof, envelope = cable_proof(tx, envelope_id), courier.envelope_of(tx, envelope_id)
+                if proof is None or envelope is None:
+                    continue
+                posts = [post for post, state, _ in courier.hops(tx, envelope_id) if state in ("carried", "relayed")]
+                for post in (self._ledger.post, *posts):
+                    fresh.append(self._shelf.store_new(tx, self._proof_item(envelope, post, proof)))
+        self.queued(fresh)
+
+    # --- carrying out ------------------------------------------------------------------------------------------
+
+    def _send_all(self, actions: list[Action]) -> None:
+        """Store what the actions settle in one transaction, then put the frames on their links."""
+        lasting = [one for one in actions if not isinstance(one, act.SendOffer | act.SendPart)]
+        fresh: list[Parcel | None] = []
+        if lasting:
+            with self._database.write() as tx:
+                for action in lasting:
+                    fresh.append(self._settle(tx, action))
+            self._ledger.pulse.beat()
+        with self._database.read() as tx:
+            for one in actions:
+                match one:
+                    case act.SendOffer(peer, item_id):
+                        self._put(peer, self._offer_frame(tx, item_id))
+                    case act.SendPart(peer, item_id, offset, length):
+                        self._put(peer, self._part_frame(tx, item_id, offset, length))
+        self.queued(fresh)
+
+    def _settle(self, tx: Connection, action: Action) -> Parcel | None:
+        match action:
+            case act.Handed(item_id, peer):
+                return self._handed(tx, item_id, peer)
+            case act.ItemRefused(item_id, _, _):
+                self._end(tx, item_id, "refused")
+            case act.ItemExpired(item_id):
+                self._end(tx, item_id, "expired")
+            case act.Alarm(code, subject, text):
+                _log.warning("alarm %s (%s): %s", code, subject, text)
+                deposits.alarm(tx, code, subject, text, self._ledger.clock())
+            case _:
+                raise TypeError(f"the courier cannot carry out {type(action).__name__}")
+        return None
+
+    def _handed(self, tx: Connection, item_id: bytes, peer: str) -> Parcel | None:
+        """The next hop has it. At the destination, an envelope's proof follows as soon as there is one."""
+        item = courier.item(tx, item_id)
+        if item is None:
+            return None
+        arrived = peer == item.parcel.destination
+        self._end(tx, item_id, "carried" if arrived else "relayed")
+        if item.parcel.kind != ItemKind.ENVELOPE or item.parcel.origin != self._ledger.post:
+            return None
+        proof = cable_proof(tx, item.envelope_id)
+        envelope = courier.envelope_of(tx, item.envelope_id)
+        if proof is None or envelope is None:
+            return None
+        return self._shelf.store_new(tx, self._proof_item(envelope, item.parcel.destination, proof))
+
+    def _end(self, tx: Connection, item_id: bytes, hop: str) -> None:
+        item = courier.item(tx, item_id)
+        if item is None:
+            return
+        courier.finish_item(tx, item_id)
+        if item.parcel.kind == ItemKind.ENVELOPE and item.parcel.origin == self._ledger.post:
+            courier.set_hop(tx, item.envelope_id, item.parcel.destination, hop, self._ledger.clock())
+
+    def _proof_item(self, envelope: StoredEnvelope, post: str, proof: bytes) -> CourierItem:
+        return make_item(ItemKind.PROOF, post, envelope, proof, self._ledger.post)
+
+    def _put(self, peer: str, frame: pb.CarryFrame | None) -> None:
+        put = self._links.get(peer)
+        if put is not None and frame is not None:
+            put(frame)
+
+    def _offer_frame(self, tx: Connection, item_id: bytes) -> pb.CarryFrame | None:
+        item = courier.item(tx, item_id)
+        return pb.CarryFrame(offer=write_item(item)) if item else None
+
+    def _part_frame(self, tx: Connection, item_id: bytes, offset: int, length: int) -> pb.CarryFrame | None:
+        item = courier.item(tx, item_id)
+        if item is None:
+            return None
+        data = bodies.read_body(tx, item.envelope_id, offset, length)
+        return pb.CarryFrame(part=pb.Part(item_id=item_id, offset=offset, data=data))

@@ -1,0 +1,57 @@
+"""Where items are laid down: in the inboxes of this post's terminals, or in the queue for another post."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from sqlalchemy import Connection
+
+from crypto_msg.envelope import decode_head, read_outer
+from crypto_msg.receipt import read_sealed_receipt
+from node.courier import ItemKind, Parcel
+from node.shell.itemchecks import envelope_from
+from node.shell.ledger import LedgerShell
+from node.shell.slots import CABLE, save_proof
+from node.store import courier
+from node.store.courier import DONE, QUEUED, CourierItem
+
+
+class Shelf:
+    """Stores whole items, inside the caller's transaction. Numbers them in the order of their arrival."""
+
+    def __init__(self, ledger: LedgerShell) -> None:
+        self._ledger = ledger
+        with ledger.database.read() as tx:
+            self._arrival = courier.last_arrival(tx)
+
+    def store_new(self, tx: Connection, item: CourierItem) -> Parcel | None:
+        """Store an item that begins here, once. Its parcel, if it is to go to another post."""
+        return None if courier.is_stored(tx, item.parcel.item_id) else self.store(tx, item)
+
+    def store(self, tx: Connection, item: CourierItem) -> Parcel | None:
+        """Store a whole item. Its parcel, if it is to go to another post."""
+        self._arrival += 1
+        item = replace(item, parcel=replace(item.parcel, arrival=self._arrival))
+        now, mine = self._ledger.clock(), item.parcel.destination == self._ledger.post
+        courier.put_item(tx, item, DONE if mine else QUEUED, now)
+        if item.parcel.kind == ItemKind.ENVELOPE:
+            head = decode_head(item.head)
+            courier.put_envelope(tx, envelope_from(head, read_outer(head)))
+        if not mine:
+            return item.parcel
+        self._deliver(tx, item)
+        courier.finish_item(tx, item.parcel.item_id)
+        return None
+
+    def _deliver(self, tx: Connection, item: CourierItem) -> None:
+        match item.parcel.kind:
+            case ItemKind.ENVELOPE:
+                wraps = decode_head(item.head).wraps
+                courier.deliver(tx, [one.wrap.terminal_id for one in wraps], item)
+            case ItemKind.SEALED_RECEIPT:
+                courier.deliver(tx, [read_sealed_receipt(item.head).terminal_id], item)
+            case ItemKind.PROOF:
+                save_proof(tx, item.envelope_id, CABLE, b"", item.head)
+                courier.deliver(tx, courier.readers(tx, item.envelope_id), item)
+            case _:
+                courier.deliver(tx, courier.readers(tx, item.envelope_id), item)
