@@ -130,6 +130,12 @@ class World:
         self.is_chaos = False
         self.network.weather = CALM
         self._set_cut(set())
+        for _ in range(self.random.choice((0, 0, 3))):  # HQ may die as the last cosignatures come in
+            self.time.after(self.random.uniform(0, 30), lambda: self._call(self.headquarters, self._die))
+
+    def _die(self) -> None:
+        if self.nodes[self.headquarters] is not None:
+            raise Crash
 
     def live(self, seconds: float) -> None:
         """Let so much time pass."""
