@@ -13,12 +13,13 @@ from crypto_msg.hints import DO_NOT_RELY
 from crypto_msg.prekey import VerifiedBundle
 from crypto_msg.segments import CEK_BYTES
 from crypto_msg.wire import Head, PlacedWrap, Wrap
-from keys.prekey import OVERHEAD_BYTES, Prekey, seal
+from keys.prekey import OVERHEAD_BYTES, SEED_BYTES, Prekey, seal
 from ledger.merkle import Tree, leaf_hash, root_of, verify_inclusion
 from protos.errors import DutabartaError, Malformed, Refused, VerificationFailed
 
 COUNTER_BYTES = 8
 MAX_COUNTER = 2**64 - 1
+HASH_BYTES = 32
 WRAPPED_BYTES = CEK_BYTES + COUNTER_BYTES
 SEALED_WRAP_BYTES = WRAPPED_BYTES + OVERHEAD_BYTES
 MAX_WRAPS = 1024
@@ -140,8 +141,9 @@ def open_wrap(wrap: Wrap, prekeys: Mapping[bytes, Prekey], context: WrapContext)
 
 def _seal_wrap(recipient: Recipient, cek: bytes, context: WrapContext, random: Random) -> bytes:
     bundle = recipient.bundle
-    if bundle is None:
-        return random(SEALED_WRAP_BYTES)
+    if bundle is None:  # random bytes would show: an X25519 point's top bit is 0, and ML-KEM ciphertexts are not uniform
+        throwaway = Prekey.from_seed(random(SEED_BYTES))
+        return seal(throwaway.public_key, _NOTHING, context.info(recipient.terminal_id, random(HASH_BYTES)))
     plaintext = cek + recipient.n.to_bytes(COUNTER_BYTES, "big") if recipient.cleared else _NOTHING
     return seal(bundle.public_key, plaintext, context.info(recipient.terminal_id, bundle.bundle_hash))
 

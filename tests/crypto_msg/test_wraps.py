@@ -26,6 +26,8 @@ from protos.errors import Malformed, Refused, VerificationFailed
 from support.cables import World
 
 CEK = bytes(range(32))
+POINT_END = 1088 + 32
+"""An encapsulated key ends with its X25519 point, little-endian."""
 CONTEXT = WrapContext(b"e" * 32, b"o" * 32)
 PREKEY = Prekey.from_seed(bytes(32))
 BUNDLE = VerifiedBundle(b"t" * 32, 1, PREKEY.public_key, b"h" * 32)
@@ -71,6 +73,14 @@ def test_a_terminal_that_may_not_read_gets_zeros_of_the_same_size() -> None:
     assert {len(one.sealed) for one in wraps} == {1176}
     with pytest.raises(NotForYou):
         open_wrap(wraps[1], {b"h" * 32: PREKEY}, CONTEXT)
+
+
+def test_a_wrap_for_a_terminal_without_bundle_looks_like_any_other() -> None:
+    random = World().random
+    nobody = Recipient(b"t" * 32, None, False, 0)
+    wraps = [make_wraps([nobody], CEK, CONTEXT, random)[0].sealed for _ in range(24)]
+    assert {len(one) for one in wraps} == {1176} and len(set(wraps)) == 24
+    assert all(one[POINT_END - 1] < 0x80 for one in wraps)  # RFC 7748 §5: a coordinate is below 2^255
 
 
 @pytest.mark.parametrize(
