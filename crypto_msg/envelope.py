@@ -8,7 +8,7 @@ from functools import lru_cache
 from crypto_msg.cable import CABLE_ID_BYTES, ID_BYTES, KINDS, PRECEDENCES
 from crypto_msg.content import is_padded_length
 from crypto_msg.hints import DO_NOT_RELY, SYNCHRONISE
-from crypto_msg.segments import BodyRoot, Buffer, body_length
+from crypto_msg.segments import BodyRoot, Buffer, body_length, body_root
 from crypto_msg.wire import CODEC, Head, Outer, SignedParts
 from crypto_msg.wraps import MAX_WRAPS, check_wraps
 from keys.public import SUITE_ED25519, PublicKey
@@ -123,22 +123,23 @@ class BodyCheck:
     def update(self, data: Buffer) -> None:
         """Take the next bytes. Raises `VerificationFailed` ("body-changed") as soon as there are too many."""
         if self._root.length + len(data) > self._length:
-            raise VerificationFailed("body-changed", f"the body is longer than {self._length} bytes", hint=DO_NOT_RELY)
+            raise _body_changed(f"the body is longer than {self._length} bytes")
         self._root.update(data)
 
     def finish(self) -> None:
         """Raise `VerificationFailed` ("body-changed") unless all bytes have come and give the signed root."""
         if self._root.length != self._length or self._root.root() != self._expected:
-            raise VerificationFailed(
-                "body-changed", "the body is not the one that the terminal signed", hint=DO_NOT_RELY
-            )
+            raise _body_changed("the body is not the one that the terminal signed")
 
 
 def verify_body(head: Head, body: Buffer) -> None:
     """Check a whole body against its head, without any key. Raises `VerificationFailed` ("body-changed")."""
-    check = BodyCheck(head)
-    check.update(body)
-    check.finish()
+    if len(body) != body_length(read_outer(head).padded_length) or body_root(body) != head.body_root:
+        raise _body_changed("the body is not the one that the terminal signed")
+
+
+def _body_changed(text: str) -> VerificationFailed:
+    return VerificationFailed("body-changed", text, hint=DO_NOT_RELY)
 
 
 def _require(holds: bool, what: str) -> None:

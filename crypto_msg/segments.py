@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from crypto_msg.hints import DO_NOT_RELY
-from ledger.merkle import Frontier, leaf_hash
+from ledger.merkle import Frontier, leaf_hash, root_of
 from protos.errors import VerificationFailed
 
 CEK_BYTES = 32
@@ -105,9 +105,7 @@ class BodyRoot:
 
 def body_root(body: Buffer) -> bytes:
     """The RFC 6962 root over the segments of a whole body."""
-    whole = BodyRoot()
-    whole.update(body)
-    return whole.root()
+    return root_of(leaf_hash(bytes(piece)) for piece in _pieces(body, SEALED_SEGMENT_BYTES))
 
 
 def _derive(cek: bytes, info: bytes) -> bytes:
