@@ -36,6 +36,7 @@ class PeerLinks:
         self._tasks = tasks
         self._stream: tuple[str, asyncio.Task[Any]] | None = None
         self._fetching: set[str] = set()
+        self._asking: set[str] = set()
         self._shunned: dict[str, float] = {}
         self.heights: dict[str, int] = {}
 
@@ -48,8 +49,10 @@ class PeerLinks:
                 self._drop(peer, code)
             case act.SendCosignature():
                 self._tasks.spawn(self._deliver(action))
-            case act.AskOwnNewest(post):
+            case act.AskOwnNewest(post) if post not in self._asking:
                 self._tasks.spawn(self._ask_own_newest(post))
+            case act.AskOwnNewest():
+                pass
             case act.SubmitEntry(leaf):
                 self._tasks.spawn(self._submit(leaf))
             case _:
@@ -183,6 +186,7 @@ class PeerLinks:
 
     async def _ask_own_newest(self, post: str) -> None:
         backoff = Backoff(most=15.0)
+        self._asking.add(post)
         while not self._ledger.witness.is_ready:
             try:
                 request = pb.PostCode(code=self._ledger.post)

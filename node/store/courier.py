@@ -92,7 +92,7 @@ def queue_sizes(tx: Connection) -> list[tuple[str, int, int]]:
     """(destination, items, bytes) of what waits."""
     size = func.sum(ITEMS.c.body_length + func.length(ITEMS.c.head))
     query = select(ITEMS.c.destination, func.count(), size).where(ITEMS.c.state == QUEUED)
-    return [(row[0], row[1], row[2]) for row in tx.execute(query.group_by(ITEMS.c.destination))]
+    return [(row[0], row[1], int(row[2])) for row in tx.execute(query.group_by(ITEMS.c.destination))]
 
 
 def put_envelope(tx: Connection, envelope: StoredEnvelope) -> None:
