@@ -44,7 +44,9 @@ def root_of(leaf_hashes: Iterable[bytes]) -> bytes:
 class Tree:
     """An append-only tree in memory: about 64 bytes a leaf, proofs for every size it has had.
 
-    `_levels[k]` holds, end to end, the hash of every complete subtree of 2**k leaves.
+    `_levels[k]` holds, end to end, the hash of every complete subtree of 2**k leaves. Copies share the levels: the
+    first of them to append extends them in place, beyond what the others read; one that was overtaken takes levels
+    of its own before it appends.
     """
 
     __slots__ = ("_levels", "_size")
@@ -63,6 +65,8 @@ class Tree:
     def append(self, leaf: bytes) -> None:
         """Append a leaf by its hash (32 bytes)."""
         node, index, level = _hash32(leaf), self._size, 0
+        if len(self._levels[0]) != index * HASH_BYTES:
+            self._levels = [hashes[: (index >> at) * HASH_BYTES] for at, hashes in enumerate(self._levels)]
         while True:
             self._levels[level] += node
             if not index & 1:
@@ -127,15 +131,12 @@ class Tree:
     def truncate(self, size: int) -> None:
         """Forget every leaf from index `size` on."""
         _within(size, self._size)
-        for level, hashes in enumerate(self._levels):
-            del hashes[(size >> level) * HASH_BYTES :]
         self._size = size
 
     def copy(self) -> Tree:
-        """An independent copy (one memory copy a level)."""
+        """An independent copy, at once."""
         other = Tree()
-        other._levels = [bytearray(hashes) for hashes in self._levels]
-        other._size = self._size
+        other._levels, other._size = self._levels, self._size
         return other
 
     def _complete(self, level: int, index: int) -> bytes:

@@ -204,3 +204,18 @@ def test_a_leaf_hash_has_32_bytes() -> None:
     for log in (Tree(), Frontier()):
         with pytest.raises(Malformed):
             log.append(b"short")
+
+
+@given(st.lists(st.tuples(st.integers(0, 3), st.booleans()), max_size=60))
+def test_copies_never_see_each_others_leaves(steps: list[tuple[int, bool]]) -> None:
+    trees = [Tree()]
+    leaves: list[list[bytes]] = [[]]
+    for number, (which, is_copied) in enumerate(steps):
+        at = which % len(trees)
+        if is_copied:
+            trees.append(trees[at].copy())
+            leaves.append(list(leaves[at]))
+        trees[at].append(leaf_hash(b"%d" % number))
+        leaves[at].append(leaf_hash(b"%d" % number))
+    for tree, own in zip(trees, leaves, strict=True):
+        assert (tree.size, tree.root()) == (len(own), reference_root(own))
