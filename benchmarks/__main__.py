@@ -1,6 +1,7 @@
-"""`python -m benchmarks [TOPIC...]`: run the topics (all of them by default) and print one table.
+"""`python -m benchmarks [--page FILE] [TOPIC...]`: run the topics (all of them by default) and print one table.
 
-A topic is a file of this folder with `def rows() -> Iterator[Row]`.
+With `--page docs/benchmarks.md` the table also goes into that page. A topic is a file of this folder with
+`def rows() -> Iterator[Row]`.
 """
 
 from __future__ import annotations
@@ -8,13 +9,15 @@ from __future__ import annotations
 import pkgutil
 import sys
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from importlib import import_module
+from pathlib import Path
 
 import benchmarks
 from benchmarks.harness import Row
+from benchmarks.page import HEADINGS, cells, write_table
 
-NOT_TOPICS = {"__main__", "harness"}
-HEADINGS = ("what", "ours", "limit", "", "ratio", "aim", "the limit is")
+NOT_TOPICS = {"__main__", "harness", "page"}
 WIDTHS = (48, 12, 12, 9, 7, 13, 0)
 
 
@@ -24,35 +27,29 @@ def topics() -> list[str]:
 
 
 def main(arguments: list[str]) -> int:
-    unknown = set(arguments) - set(topics())
+    page = Path(arguments[1]) if arguments[:1] == ["--page"] and len(arguments) > 1 else None
+    wanted = arguments[2:] if page else arguments
+    unknown = set(wanted) - set(topics())
     if unknown:
         print(f"error: no topic {', '.join(sorted(unknown))}\nhint: one of {', '.join(topics())}", file=sys.stderr)
         return 2
     print(_line(HEADINGS), flush=True)
-    missed = 0
-    for topic in arguments or topics():
+    found = []
+    for topic in wanted or topics():
         for row in _rows(topic):
-            print(_line(_cells(row)), flush=True)
-            missed += row.is_met is False
+            print(_line(cells(row)), flush=True)
+            found.append(row)
+    missed = sum(row.is_met is False for row in found)
     if missed:
         print(f"aims missed: {missed}", file=sys.stderr)
+    if page:
+        write_table(page, found, datetime.now(UTC).date())
     return 0
 
 
 def _rows(topic: str) -> Iterator[Row]:
     rows: Iterator[Row] = import_module(f"benchmarks.{topic}").rows()
     return rows
-
-
-def _cells(row: Row) -> tuple[str, ...]:
-    aim = "" if row.aim is None else f"{'>=' if row.unit.endswith('/s') else '<='} {row.aim:g}"
-    met = "" if row.is_met is None else (" met" if row.is_met else " missed")
-    ratio = "" if row.ratio is None else f"{row.ratio:.2f}"
-    return row.name, _figure(row, row.ours), _figure(row, row.limit), row.unit, ratio, aim + met, row.peer
-
-
-def _figure(row: Row, value: float | None) -> str:
-    return "" if value is None else f"{value:,.0f}" if row.unit in ("bytes", "entries/s") else f"{value:,.1f}"
 
 
 def _line(cells: tuple[str, ...]) -> str:

@@ -1,13 +1,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import date
 from pathlib import Path
 
 import pytest
 
 import benchmarks
 from benchmarks import __main__ as report
-from benchmarks.harness import Comparison, Row, compare, rate_row, time_row
+from benchmarks import page, wire
+from benchmarks.harness import Comparison, Row, compare, count_row, rate_row, time_row
 
 
 def count_to(limit: int) -> int:
@@ -28,12 +30,13 @@ def test_the_ratio_is_that_of_the_work() -> None:
         ("entries/s", 0.9, 0.8, True),
         ("entries/s", 0.7, 0.8, False),
         ("us", 9.0, None, None),
+        ("bytes", None, 1.1, None),
     ],
 )
 def test_times_stay_below_their_aim_and_rates_above(
-    unit: str, ratio: float, aim: float | None, met: bool | None
+    unit: str, ratio: float | None, aim: float | None, met: bool | None
 ) -> None:
-    assert Row("name", ratio, 1, unit, "peer", ratio, aim).is_met is met
+    assert Row("name", 2, 1, unit, "peer", ratio, aim).is_met is met
 
 
 def test_a_slower_run_is_a_greater_time_and_a_lower_rate() -> None:
@@ -45,7 +48,7 @@ def test_a_slower_run_is_a_greater_time_and_a_lower_rate() -> None:
 
 def test_every_file_of_the_folder_is_a_topic() -> None:
     files = {path.stem for path in Path(benchmarks.__path__[0]).glob("*.py")}
-    assert set(report.topics()) == files - {"__init__", "__main__", "harness"}
+    assert set(report.topics()) == files - {"__init__", "__main__", "harness", "page"}
 
 
 def test_an_unknown_topic_is_a_usage_error(capsys: pytest.CaptureFixture[str]) -> None:
@@ -67,3 +70,30 @@ def test_the_table_shows_each_row_and_counts_missed_aims(
     assert fast.split() == ["fast", "1.0", "2.0", "us", "0.50", "<=", "1.25", "met", "bare", "calls"]
     assert "missed" in slow
     assert said.err == "aims missed: 1\n"
+
+
+def test_the_table_takes_the_place_between_the_marks_and_nothing_else(tmp_path: Path) -> None:
+    found = tmp_path / "page.md"
+    found.write_text(f"before\n{page.BEGIN}old\n{page.END}\nafter\n", encoding="utf-8")
+    page.write_table(found, [count_row("cable", 1234), count_row("entry", 3, 2, "hash")], date(2026, 11, 23))
+    text = found.read_text(encoding="utf-8")
+    assert text.startswith(f"before\n{page.BEGIN}2026-11-23, ") and text.endswith(f"{page.END}\nafter\n")
+    assert "| cable | 1,234 |  | bytes |  |  |  |\n| entry | 3 | 2 | bytes | 1.50 |  | hash |\n" in text
+    assert "old" not in text
+
+
+def test_a_page_without_marks_is_left_as_it_is(tmp_path: Path) -> None:
+    found = tmp_path / "page.md"
+    found.write_text("no table here\n", encoding="utf-8")
+    with pytest.raises(ValueError, match="measured"):
+        page.write_table(found, [], date(2026, 11, 23))
+    assert found.read_text(encoding="utf-8") == "no table here\n"
+
+
+def test_the_items_of_a_cable_add_up_to_its_bytes_on_the_wire() -> None:
+    rows = list(wire.rows())
+    totals = [row for row in rows if row.name.startswith("1 KB cable")]
+    items = [row for row in rows if row.name.startswith("  ")]
+    assert sum(row.ours for row in totals) == sum(row.ours for row in items)
+    assert [row.ours for row in totals] == sorted(row.ours for row in totals)
+    assert all(row.ours > 0 for row in items)
