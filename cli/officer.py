@@ -45,9 +45,9 @@ def enrol(
     """Make a new officer's terminal and request; in an exercise also approve and enter it."""
     from cli import enrolment
 
+    newcomer = enrolment.Newcomer(folder_name(name), roles, number_of(clearance, CLASSIFICATIONS))
     passphrase = read_passphrase(passphrase_file, confirm=True)
-    level = number_of(clearance, CLASSIFICATIONS)
-    made = enrolment.prepare(home, enrolment.Newcomer(folder_name(name), roles, level), passphrase)
+    made = enrolment.prepare(home, newcomer, passphrase)
     if made.config.exercise:
         enrolment.complete_exercise(home, made, passphrase)
     emit(

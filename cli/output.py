@@ -48,7 +48,8 @@ def fail(error: BaseException) -> Exit:
         traceback.print_exception(error)
     if isinstance(error, DutabartaError):
         text, hint = words.error_words(error)
-        return _complain(f"{text} [{error.code}]", hint, exit_of(error))
+        code = exit_of(error)
+        return _complain(f"{text} [{error.code}]", hint or t(f"talk.hint-{code.name.lower()}"), code)
     if isinstance(error, click.UsageError):
         return _complain(_usage(error), _see_help(error), Exit.USAGE)
     if isinstance(error, click.ClickException):

@@ -148,8 +148,13 @@ class Terminal:
         return standing(self.session, record)
 
     def proof(self, any_id: bytes) -> Proved:
-        """A cable's checked anchor proof and its sealed envelope."""
-        return prove(self.session, self.find(any_id))
+        """A cable's checked anchor proof and its sealed envelope. Raises as `prove`, "not-released" for a draft."""
+        record = self.find(any_id)
+        if record.box == DRAFTS:
+            raise Refused(
+                "not-released", "this is a draft: only a released cable is anchored", hint="see `dutabarta cable release`"
+            )
+        return prove(self.session, record)
 
     def names(self, officer_ids: Sequence[bytes]) -> dict[bytes, str]:
         """Officers' names, checked."""
