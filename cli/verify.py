@@ -16,19 +16,17 @@ from cli.commands import command, option
 from cli.exit import Exit
 from cli.options import FILE, json_option
 from cli.output import emit, leave
+from cli.trusted import load_policy, load_trust, read_file
 from cli.words import error_words, t
 from crypto_msg.cable import Precedence
 from crypto_msg.cablefile import decode_cable_file, proved_hash
 from crypto_msg.envelope import Envelope, read_outer
 from crypto_msg.wire import Head
 from ledger.checkpoint import parse_checkpoint
-from ledger.genesis import network_id_of
 from ledger.note import SignedNote
-from ledger.policy import MAX_POLICY_BYTES, Policy, parse_policy
+from ledger.policy import Policy
 from ledger.proof import MAX_PROOF_BYTES, TlogProof, VerifiedItem, verify_item
-from ledger.trust import MAX_TRUST_BYTES, verify_trust
-from ledger.wire import CODEC, TrustFile
-from protos.errors import DutabartaError, Malformed, Unavailable, VerificationFailed
+from protos.errors import DutabartaError, Malformed, Refused, Unavailable, VerificationFailed
 
 MAX_CABLE_FILE = 80 << 20
 GENUINE, DO_NOT_RELY, COULD_NOT_CHECK = "genuine", "do-not-rely", "could-not-check"
@@ -70,16 +68,22 @@ def verify(
 
 def _open(path: Path, proof: Path, policy: Path | None, trust: Path | None, network_id: str | None) -> Check:
     """Read the files. A policy or trust file that does not hold is no verdict on the cable: `Unavailable`."""
+    if (policy is None) == (trust is None):
+        raise click.UsageError(t("usage.policy-or-trust"))
     try:
-        if policy is not None and trust is None:
-            trusted = _policy_file(policy)
-        elif trust is not None and policy is None:
-            trusted = _trust_file(trust, network_id)
-        else:
-            raise click.UsageError(t("usage.policy-or-trust"))
-        return Check(_read(path, MAX_CABLE_FILE), _read(proof, MAX_PROOF_BYTES), trusted)
-    except (Malformed, VerificationFailed) as problem:
+        policy_at = _policy_at(policy, trust, network_id)
+    except (Malformed, Refused, VerificationFailed) as problem:
         raise Unavailable(problem.code, problem.text, hint=problem.hint, **problem.params) from problem
+    return Check(read_file(path, MAX_CABLE_FILE), read_file(proof, MAX_PROOF_BYTES), policy_at)
+
+
+def _policy_at(policy: Path | None, trust: Path | None, network_id: str | None) -> Callable[[int], Policy]:
+    """The policy by the size of what it judges: the verifier's own, the same for all, or what a trust file says."""
+    if trust is not None:
+        return load_trust(trust, network_id).policy_at
+    assert policy is not None
+    own = load_policy(policy)
+    return lambda _size: own
 
 
 def run(check: Check) -> tuple[str, list[dict[str, object]]]:
@@ -134,42 +138,6 @@ STEPS: tuple[tuple[str, Callable[[Check], None]], ...] = (
     ("anchored", _match_item),
     ("origin", _match_post),
 )
-
-
-def _policy_file(path: Path) -> Callable[[int], Policy]:
-    """The verifier's own policy file, the same for every size."""
-    policy = parse_policy(_read(path, MAX_POLICY_BYTES))
-    return lambda _size: policy
-
-
-def _trust_file(path: Path, network_id: str | None) -> Callable[[int], Policy]:
-    """The policy in force at each size. Without an id of his own the verifier must compare the one that is shown."""
-    data = _read(path, MAX_TRUST_BYTES)
-    claimed = network_id_of(CODEC.decode(TrustFile, data, limit=MAX_TRUST_BYTES).genesis)
-    return verify_trust(data, _network_id(network_id) if network_id else claimed).policy_at
-
-
-def _network_id(text: str) -> bytes:
-    try:
-        found = bytes.fromhex(text)
-    except ValueError:
-        found = b""
-    if len(found) != 32:
-        raise click.BadParameter(t("usage.bad-network-id"), param_hint="--network-id")
-    return found
-
-
-def _read(path: Path, limit: int) -> bytes:
-    """A whole file of at most `limit` bytes. Raises `Unavailable` if it cannot be read."""
-    try:
-        with path.open("rb") as file:
-            data = file.read(limit + 1)
-    except OSError as problem:
-        text = f"{path} cannot be read: {problem.strerror}"
-        raise Unavailable("file-unreadable", text, hint="look at the path and its permissions", path=path) from problem
-    if len(data) > limit:
-        raise Unavailable("file-too-large", f"{path} has more than {limit} bytes", path=path, limit=limit)
-    return data
 
 
 def _particulars(check: Check, answer: str) -> dict[str, object]:

@@ -21,17 +21,22 @@ from crypto_msg.wraps import split_head
 from keys.keystore import Cost
 from keys.purpose import Purpose
 from keys.signing import CachingVerifier, DirectVerifier
+from ledger.block import is_record
 from ledger.bodies import Batch
 from ledger.checkpoint import Checkpoint, make_note, sign_checkpoint
 from ledger.cosignature import cosign, cosigner_name
 from ledger.entry import encode_entry, make_leaf, sign_entry
 from ledger.machine import Machine
+from ledger.merkle import Tree, leaf_hash
 from ledger.network_policy import policy_of
 from ledger.proof import ItemProof, batch_tree, item_leaf, make_item_proof
 from ledger.wire import CODEC as LEDGER
 from node.client import TlsIdentity
+from node.config import DATABASE_FILE
 from node.modules import MODULES
 from node.secrets import NodeKeys, load_node_keys
+from node.store import log
+from node.store.database import Database
 from node.wire import EntryResult, Hop, InboxItem, Opening, Status, Track
 from protos.errors import Unavailable
 from terminal.folder import Folder
@@ -141,6 +146,21 @@ class Ministry:
         desk = self.desk(terminal.terminal_id, terminal.post) if terminal else self.desk(b"", "")
         desk.down = terminal is None or self.down
         return desk
+
+    def store_log(self, code: str) -> None:
+        """Write the log and its newest checkpoint into the store of a post's node, as if it had run."""
+        database = Database.open_file(self.folder / code / "node" / DATABASE_FILE)
+        tree, block = Tree(), list[bytes]()
+        with database.write() as tx:
+            for leaf in self.leaves:
+                block.append(leaf)
+                tree.append(leaf_hash(leaf))
+                if is_record(leaf):
+                    start = tree.size - len(block)
+                    log.append_block(tx, log.StoredBlock(start, tuple(block), tree.root()))
+                    block = []
+            log.save_note(tx, log.POLICY, self.machine.size, self.note())
+        database.close()
 
     def desk(self, terminal_id: bytes, post: str) -> FakeDesk:
         return FakeDesk(self, terminal_id, post)
