@@ -53,8 +53,9 @@ class Change:
 
 @dataclass(frozen=True, slots=True)
 class Settled:
-    """The state after a block, and the leaf that closed it."""
+    """The state after the block that ends at `size`, and the leaf that closed it."""
 
+    size: int
     state: State
     record: bytes
 
@@ -206,7 +207,7 @@ class Machine:
         self.blocks += 1
         self.changes += tuple(changes)
         self._anchor = Anchor(self.tree.size, self.tree.root(), state.root)
-        self._settled[self.tree.size] = Settled(state, leaves[-1])
+        self._settled[self.tree.size] = Settled(self.tree.size, state, leaves[-1])
         if len(self._settled) > RETAINED_BLOCKS:
             self._settled.popitem(last=False)
 
@@ -214,7 +215,7 @@ class Machine:
 
     def state_at(self, size: int) -> State:
         """The state after `size` leaves, the end of one of the last 256 blocks. Raises `Unavailable("old-size")`."""
-        return self._settled_at(size).state
+        return self.settled_at(size).state
 
     def prove_state(self, keys: Sequence[bytes], checkpoint_note: bytes) -> StateProof:
         """The values of `keys`, present or absent, under a signed checkpoint of one of the last 256 blocks.
@@ -222,12 +223,17 @@ class Machine:
         Raises `Malformed` for the note, `Unavailable("old-size")` if its size is none of theirs.
         """
         checkpoint = parse_checkpoint(SignedNote.decode(checkpoint_note).text)
-        settled = self._settled_at(checkpoint.size)
-        path = self.tree.inclusion(checkpoint.size - 1, checkpoint.size)
-        values = tuple(settled.state.prove(key) for key in keys)
-        return StateProof(checkpoint_note, settled.record, path, values)
+        return self.prove_settled(self.settled_at(checkpoint.size), keys, checkpoint_note)
 
-    def _settled_at(self, size: int) -> Settled:
+    def prove_settled(self, settled: Settled, keys: Sequence[bytes], checkpoint_note: bytes) -> StateProof:
+        """The values of `keys` after a block of this log, however old, under a signed checkpoint that covers it."""
+        size = parse_checkpoint(SignedNote.decode(checkpoint_note).text).size
+        path = self.tree.inclusion(settled.size - 1, size)
+        values = tuple(settled.state.prove(key) for key in keys)
+        return StateProof(checkpoint_note, settled.record, path, values, settled.size - 1)
+
+    def settled_at(self, size: int) -> Settled:
+        """As `state_at`, with the block record."""
         settled = self._settled.get(size)
         if settled is None:
             hint = "Take a newer checkpoint."

@@ -81,12 +81,13 @@ class BlockRecord:
 
 @dataclass(frozen=True, slots=True)
 class StateProof:
-    """State values as of a checkpoint whose last leaf is the block record."""
+    """State values after the block whose record stands at log index `index`, under a checkpoint that covers it."""
 
     checkpoint: bytes
     record: bytes
     path: tuple[bytes, ...]
     values: tuple[MapProof, ...]
+    index: int
 
 
 @dataclass(frozen=True, slots=True)

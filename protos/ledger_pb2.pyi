@@ -1094,7 +1094,7 @@ Global___MapProof: _TypeAlias = MapProof  # noqa: Y015
 
 @_typing.final
 class StateProof(_message.Message):
-    """"Current as of this checkpoint": the block record is the checkpoint's last leaf."""
+    """The state after leaf `index`, under a checkpoint that covers it: current if that leaf is the checkpoint's last."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -1102,13 +1102,16 @@ class StateProof(_message.Message):
     RECORD_FIELD_NUMBER: _builtins.int
     PATH_FIELD_NUMBER: _builtins.int
     VALUES_FIELD_NUMBER: _builtins.int
+    INDEX_FIELD_NUMBER: _builtins.int
     checkpoint: _builtins.bytes
     """signed note"""
     record: _builtins.bytes
     """the leaf, 0x02 || BlockRecord"""
+    index: _builtins.int
+    """log index of the record"""
     @_builtins.property
     def path(self) -> _containers.RepeatedScalarFieldContainer[_builtins.bytes]:
-        """inclusion path of leaf size - 1"""
+        """inclusion path of the record"""
 
     @_builtins.property
     def values(self) -> _containers.RepeatedCompositeFieldContainer[Global___MapProof]: ...
@@ -1119,10 +1122,11 @@ class StateProof(_message.Message):
         record: _builtins.bytes = ...,
         path: _abc.Iterable[_builtins.bytes] | None = ...,
         values: _abc.Iterable[Global___MapProof] | None = ...,
+        index: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["checkpoint", b"checkpoint", "path", b"path", "record", b"record", "values", b"values"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["checkpoint", b"checkpoint", "index", b"index", "path", b"path", "record", b"record", "values", b"values"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -736,8 +736,11 @@ class StateRequest(_message.Message):
 
     AT_LEAST_FIELD_NUMBER: _builtins.int
     KEYS_FIELD_NUMBER: _builtins.int
+    EXACTLY_FIELD_NUMBER: _builtins.int
     at_least: _builtins.int
     """a checkpoint of at least this size"""
+    exactly: _builtins.int
+    """the state after just so many leaves, a block end; 0: the checkpoint's own"""
     @_builtins.property
     def keys(self) -> _containers.RepeatedScalarFieldContainer[_builtins.bytes]: ...
     def __init__(
@@ -745,10 +748,11 @@ class StateRequest(_message.Message):
         *,
         at_least: _builtins.int = ...,
         keys: _abc.Iterable[_builtins.bytes] | None = ...,
+        exactly: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["at_least", b"at_least", "keys", b"keys"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["at_least", b"at_least", "exactly", b"exactly", "keys", b"keys"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -995,16 +999,20 @@ class InboxList(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     ITEMS_FIELD_NUMBER: _builtins.int
+    INBOX_ID_FIELD_NUMBER: _builtins.int
+    inbox_id: _builtins.bytes
+    """16 random bytes, made with the node's store: another id counts positions anew"""
     @_builtins.property
     def items(self) -> _containers.RepeatedCompositeFieldContainer[Global___InboxItem]: ...
     def __init__(
         self,
         *,
         items: _abc.Iterable[Global___InboxItem] | None = ...,
+        inbox_id: _builtins.bytes = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["items", b"items"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["inbox_id", b"inbox_id", "items", b"items"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -12,7 +12,7 @@ from ledger.note import SignedNote
 from ledger.policy import Policy
 from ledger.records import Officer, Post
 from ledger.state import officer_key, post_key, terminal_key
-from ledger.state_proof import decode_state_proof, encode_state_proof, verify_state_proof
+from ledger.state_proof import decode_state_proof, encode_state_proof, verify_state_proof, verify_state_proof_at
 from ledger.wire import BlockRecord, StateProof
 from protos.errors import DutabartaError, Unavailable
 from support.network import OfficerKeys, TestNetwork
@@ -118,11 +118,76 @@ def test_a_key_answered_twice_is_refused(
     refused(proof, policy, "repeated-key")
 
 
+# --- after exactly so many leaves ------------------------------------------------------------------------------
+
+
+def test_what_held_at_an_earlier_size_is_proved_under_a_newer_checkpoint(
+    net: TestNetwork, machine: Machine, officer: OfficerKeys, policy: Policy
+) -> None:
+    size, key = machine.size, officer_key(officer.officer_id)
+    net.run(machine, net.batch(machine, "DEL"))
+    settled = machine.settled_at(size)
+    own, _ = net.approvers("DEL")
+    net.run(machine, net.signed(machine, "officer-revoked", OfficerRevoked(officer.officer_id, 0), own))
+    proof = machine.prove_settled(settled, [key, post_key("XYZ")], net.note(machine))
+    proven = verify_state_proof_at(encode_state_proof(proof), policy, size)
+    assert (proven.size, proven.checkpoint.size) == (size, machine.size)
+    then = proven.read(key, Officer)
+    assert then is not None and then.is_active
+    assert proven.get(post_key("XYZ")) is None
+
+
+def test_an_earlier_state_does_not_pass_for_the_current_one(
+    net: TestNetwork, machine: Machine, officer: OfficerKeys, policy: Policy
+) -> None:
+    settled = machine.settled_at(machine.size)
+    net.run(machine, net.batch(machine, "DEL"))
+    refused(machine.prove_settled(settled, [post_key("DEL")], net.note(machine)), policy, "not-current")
+
+
+def test_the_state_at_another_size_than_asked_for_is_refused(
+    net: TestNetwork, machine: Machine, officer: OfficerKeys, policy: Policy
+) -> None:
+    size = machine.size
+    net.run(machine, net.batch(machine, "DEL"))
+    proof = machine.prove_state([post_key("DEL")], net.note(machine))
+    for index, code in ((proof.index, "wrong-size"), (size - 1, "bad-inclusion-proof")):
+        with pytest.raises(DutabartaError) as caught:
+            verify_state_proof_at(replace(proof, index=index), policy, size)
+        assert caught.value.code == code
+
+
+def test_a_checkpoint_that_does_not_cover_the_size_proves_nothing_there(
+    net: TestNetwork, machine: Machine, officer: OfficerKeys, policy: Policy
+) -> None:
+    old = net.note(machine)
+    net.run(machine, net.batch(machine, "DEL"))
+    proof = machine.prove_state([post_key("DEL")], net.note(machine))
+    with pytest.raises(DutabartaError):
+        verify_state_proof_at(replace(proof, checkpoint=old), policy, machine.size)
+    with pytest.raises(DutabartaError):
+        machine.prove_settled(machine.settled_at(machine.size), [post_key("DEL")], old)
+
+
+def test_every_flipped_bit_of_a_proof_at_an_earlier_size_is_refused(
+    net: TestNetwork, machine: Machine, policy: Policy
+) -> None:
+    size, settled = machine.size, machine.settled_at(machine.size)
+    net.run(machine, net.batch(machine, "DEL"))
+    note = policy.minimal(SignedNote.decode(net.note(machine))).encode()
+    data = encode_state_proof(machine.prove_settled(settled, [post_key("XYZ")], note))
+    for position in [*range(0, len(data) * 8, 41), *range(len(data) * 8 - 16, len(data) * 8)]:
+        changed = bytearray(data)
+        changed[position // 8] ^= 1 << position % 8
+        with pytest.raises(DutabartaError):
+            verify_state_proof_at(bytes(changed), policy, size)
+
+
 def test_every_flipped_bit_is_refused(net: TestNetwork, machine: Machine, policy: Policy) -> None:
     note = policy.minimal(SignedNote.decode(net.note(machine))).encode()
     proof = machine.prove_state([post_key("XYZ")], note)
     data = encode_state_proof(proof)
-    for position in range(0, len(data) * 8, 41):
+    for position in [*range(0, len(data) * 8, 41), *range(len(data) * 8 - 16, len(data) * 8)]:
         changed = bytearray(data)
         changed[position // 8] ^= 1 << position % 8
         with pytest.raises(DutabartaError):
