@@ -38,19 +38,28 @@ class Carriers:
         self._hello = hello
         self._heard = heard
         self._running: set[str] = set()
+        self._is_running = False
 
     async def run_for_ever(self) -> None:
         """Tick the machine and open what is needed."""
+        self._is_running = True
         while True:
             self._sending.tick()
             self._receiving.tick()
-            for post in self._wanted() - self._running:
-                self._running.add(post)
-                self._tasks.spawn(self._carry(post))
+            self._open_wanted()
             await asyncio.sleep(LOOK_SECONDS)
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether anything waits for another post."""
+        return bool(self._sending.destinations())
 
     def wake(self) -> None:
         """Something was queued: open its stream without waiting for the next look."""
+        if self._is_running:
+            self._open_wanted()
+
+    def _open_wanted(self) -> None:
         for post in self._wanted() - self._running:
             self._running.add(post)
             self._tasks.spawn(self._carry(post))
