@@ -21,11 +21,11 @@ from cli.exit import Exit
 from cli.options import FILE, FOLDER, json_option
 from cli.output import emit, leave
 from cli.progress import Progress
-from cli.words import t
-from ledger.logfile import LogItem, read_log
-from ledger.replay import Level, ReplayReport, replay
+from cli.words import error_words, t
+from ledger.logfile import HEADER, LogItem, check_header, read_log
+from ledger.replay import Level, Problem, ReplayReport, replay
 from node.modules import MODULES
-from protos.errors import Unavailable
+from protos.errors import DutabartaError, Unavailable
 
 LEVELS = [level.name.lower() for level in Level]
 PARALLEL_BYTES = 4 << 20
@@ -65,8 +65,11 @@ def _exported(home: Path, out: Path) -> Path:
 
 
 def _replay_file(path: Path, level: Level) -> ReplayReport:
+    """Raises `Malformed("not-a-log")` for a file of another kind: that is no verdict on a ledger."""
     try:
         with path.open("rb") as stream, Progress("progress.replay") as progress:
+            check_header(stream.read(len(HEADER)))
+            stream.seek(0)
             items = _counted(stream, path.stat().st_size, progress)
             if path.stat().st_size < PARALLEL_BYTES or (cores := os.cpu_count() or 1) < 2:
                 return replay(items, MODULES, level)
@@ -84,7 +87,7 @@ def _counted(stream: BinaryIO, total: int, progress: Progress) -> Iterator[LogIt
 
 
 def _data(report: ReplayReport) -> dict[str, object]:
-    problems = [{"index": one.index, "code": one.code, "text": one.text} for one in report.problems]
+    problems = [{"index": one.index, "code": one.code, "text": _sentence(one)} for one in report.problems]
     return {
         "ok": report.ok,
         "level": report.level.name.lower(),
@@ -95,8 +98,12 @@ def _data(report: ReplayReport) -> dict[str, object]:
     }
 
 
+def _sentence(problem: Problem) -> str:
+    return error_words(DutabartaError(problem.code, problem.text, hint="", **problem.params))[0]
+
+
 def _in_words(report: ReplayReport) -> str:
     key = "audit.whole" if report.ok else "audit.problems"
     head = t(key, entries=report.entries, size=report.size, root=report.root.hex(), count=len(report.problems))
-    lines = [t("audit.problem", index=one.index, code=one.code, text=one.text) for one in report.problems]
+    lines = [t("audit.problem", index=one.index, code=one.code, text=_sentence(one)) for one in report.problems]
     return "\n".join([head, t(f"audit.level.{report.level.name.lower()}"), *lines])

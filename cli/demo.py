@@ -19,6 +19,7 @@ import click
 from cli import output
 from cli.commands import command, option
 from cli.exit import Exit
+from cli.missions import find_missions
 from cli.options import FOLDER, json_option
 from cli.stage import Stage, open_stage
 from cli.words import t
@@ -56,9 +57,10 @@ class Report:
 @json_option
 def demo(posts: str, keep: Path | None, as_json: bool) -> None:
     """Help stands in the string tables."""
-    codes = tuple(posts.split(","))
+    codes = tuple(code.strip().upper() for code in posts.split(",") if code.strip())
     if len(codes) < 2:
         raise click.UsageError(t("demo.too-few-posts"))
+    find_missions(codes)
     began = time.monotonic()
     folder = keep or Path(tempfile.mkdtemp(prefix="dutabarta-demo-"))
     try:

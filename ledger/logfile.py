@@ -42,13 +42,18 @@ def read_log(stream: BinaryIO) -> Iterator[LogItem]:
 
     Raises `Malformed`: "not-a-log", "unknown-item", "too-large", "truncated" (`offset` says where).
     """
-    if stream.read(len(HEADER)) != HEADER:
-        raise Malformed("not-a-log", "this is no log file", hint="Give a file that `ledger export` wrote.")
+    check_header(stream.read(len(HEADER)))
     offset = len(HEADER)
     while head := stream.read(_HEAD_BYTES):
         item = _read_item(stream, head, offset)
         offset += _HEAD_BYTES + len(item.data)
         yield item
+
+
+def check_header(start: bytes) -> None:
+    """Raise `Malformed("not-a-log")` unless a file with these first bytes is a log file."""
+    if not start.startswith(HEADER):
+        raise Malformed("not-a-log", "this is no log file", hint="Give a file that `ledger export` wrote.")
 
 
 def leaves_of(items: Iterable[LogItem]) -> Iterator[bytes]:

@@ -8,9 +8,9 @@ every checkpoint carries the quorum in force at its size).
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor, Future
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import IntEnum
 
 from keys.signing import DirectVerifier
@@ -48,11 +48,12 @@ class Level(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """Something wrong at a log index."""
+    """Something wrong at a log index, as the error that names it."""
 
     index: int
     code: str
     text: str
+    params: Mapping[str, object] = field(default_factory=dict, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,7 +212,7 @@ class _Run:
 
     def _report(self, index: int, problem: DutabartaError) -> None:
         if len(self._problems) < MAX_PROBLEMS:
-            self._problems.append(Problem(index, problem.code, problem.text))
+            self._problems.append(Problem(index, problem.code, problem.text, problem.params))
 
 
 def _parts(items: Iterable[LogItem]) -> Iterator[_Part]:
