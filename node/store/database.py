@@ -11,11 +11,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from alembic import command
-from alembic.config import Config
-from sqlalchemy import Connection, Engine, create_engine, event, make_url
+from sqlalchemy import Connection, Engine, create_engine, event, inspect, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError, SQLAlchemyError
 
+from node.store.tables import REVISION
 from protos.errors import Malformed, Unavailable
 
 FAIL_AT = "DUTABARTA_FAIL_AT"
@@ -139,11 +138,30 @@ def _prepare_sqlite(engine: Engine) -> None:
 
 
 def _migrate(engine: Engine) -> None:
+    with engine.connect() as connection:
+        if _revision(connection) == REVISION:
+            return
+    from alembic import command  # only a new or old store pays for loading it
+    from alembic.config import Config
+    from alembic.util import CommandError
+
     config = Config()
     config.set_main_option("script_location", str(_MIGRATIONS))
     with engine.connect() as connection:
         config.attributes["connection"] = connection
-        command.upgrade(config, "head")
+        try:
+            command.upgrade(config, "head")
+        except CommandError as problem:
+            text = "the store was made by a newer program than this one"
+            raise Malformed("store-version", text, hint="update this program") from problem
+
+
+def _revision(connection: Connection) -> str | None:
+    """The migration that the store is at, as Alembic noted it; None in a new one."""
+    if not inspect(connection).has_table("alembic_version"):
+        return None
+    found: str | None = connection.exec_driver_sql("SELECT version_num FROM alembic_version").scalar()
+    return found
 
 
 def _failed(problem: BaseException) -> StoreFailed:

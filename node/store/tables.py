@@ -16,6 +16,9 @@ from sqlalchemy import (
     UniqueConstraint,
 )
 
+REVISION = "0001"
+"""The newest of migrations/versions, which make these tables."""
+
 METADATA = MetaData()
 _Count = BigInteger().with_variant(Integer, "sqlite")  # only INTEGER is SQLite's own row number
 

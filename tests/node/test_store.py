@@ -3,6 +3,7 @@ from __future__ import annotations
 import os
 import resource
 import signal
+import sqlite3
 import subprocess
 import sys
 from pathlib import Path
@@ -13,7 +14,7 @@ from hypothesis import strategies as st
 from sqlalchemy import insert, select, text
 
 from ledger.merkle import leaf_hash
-from node.store import log
+from node.store import log, tables
 from node.store.database import Database, StoreFailed, sqlite_url
 from node.store.log import SignState, StoredBlock
 from node.store.tables import META, METADATA
@@ -44,6 +45,22 @@ def test_files_belong_to_their_owner_alone(store: Database, tmp_path: Path) -> N
         log.set_meta(tx, "x", b"y")
     assert (tmp_path / "node").stat().st_mode & 0o777 == 0o700
     assert {file.stat().st_mode & 0o077 for file in (tmp_path / "node").iterdir()} == {0}
+
+
+def test_the_revision_named_beside_the_tables_is_the_newest_migration() -> None:
+    from alembic.script import ScriptDirectory
+
+    migrations = Path(tables.__file__).with_name("migrations")
+    assert ScriptDirectory(str(migrations)).get_current_head() == tables.REVISION
+
+
+def test_a_store_of_another_revision_is_migrated_not_taken_as_it_is(tmp_path: Path) -> None:
+    path = tmp_path / "node.db"
+    Database.open_file(path).close()
+    with sqlite3.connect(path) as connection:
+        connection.execute("UPDATE alembic_version SET version_num = 'of-the-future'")
+    with pytest.raises(Malformed, match="newer program"):
+        Database.open_file(path)
 
 
 def test_migrations_make_exactly_the_schema_of_tables(store: Database) -> None:
