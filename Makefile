@@ -72,7 +72,6 @@ $(RUN): requirements/run.lock pyproject.toml
 	@$(PIP) install --require-hashes --only-binary :all: -r requirements/run.lock
 	@$(PIP) install --no-deps --no-build-isolation -e .
 	@$(BIN)/python -m compileall -q protos keys ledger crypto_msg node terminal cli
-	@$(BIN)/python -m compileall -q protos keys ledger crypto_msg node terminal cli
 	@touch $@
 
 $(DEV): $(RUN) requirements/dev.lock
