@@ -10,7 +10,7 @@ PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check --no-input
 SERVICES := $(shell grep -l '^service' protos/*.proto)
 
 unexport VIRTUAL_ENV PYTHONPATH PYTHONHOME
-.PHONY: help demo test check format bench soak protos lock clean
+.PHONY: help demo test check format bench soak engine protos lock clean
 .DELETE_ON_ERROR:
 
 help:
@@ -19,6 +19,7 @@ help:
 	@echo "make check   format, lint, types, layers"
 	@echo "make bench   each operation against its bare primitives"
 	@echo "make soak    the simulator, SEEDS=$(SEEDS) seeds, and deep property tests"
+	@echo "make engine  build the consensus engine for networks of several validators (engine/bin/cometbft)"
 	@echo "make protos  regenerate protos/*_pb2*; make lock: new locks; make format; make clean"
 
 demo: $(RUN)
@@ -46,6 +47,12 @@ bench: $(DEV)
 soak: $(DEV)
 	@echo "== simulator: $(SEEDS) seeds; property tests: 2,000 examples each"
 	@DUTABARTA_SIM_SEEDS=$(SEEDS) HYPOTHESIS_PROFILE=deep $(BIN)/python -m pytest -q -n $(JOBS) --dist loadgroup
+
+engine: engine/bin/cometbft
+
+engine/bin/cometbft: engine/go.mod engine/go.sum engine/build.sh | $(DEV)
+	@sh engine/build.sh $(CURDIR)/$(BIN)
+	@touch $@
 
 protos: $(DEV)
 	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m grpc_tools.protoc -I. --python_out=. --mypy_out=quiet:. protos/*.proto
