@@ -18,7 +18,9 @@ from cli.words import t
 if TYPE_CHECKING:
     from ledger.state import State
 
-KINDS = ("post-admitted", "post-retired", "validators-changed", "root-changed", "parameters")
+KINDS = ("post-admitted", "post-retired", "validators-changed", "root-changed", "node-key-changed", "parameters")
+
+NODE_KEYS = ("cosigner", "log", "consensus")
 
 
 @group("governance")
@@ -46,6 +48,7 @@ def keygen(out: Path, passphrase_file: Path | None, as_json: bool) -> None:
 @option("--posts", "codes")
 @option("--card", type=FILE)
 @option("--old-key")
+@option("--key", type=click.Choice(NODE_KEYS))
 @option("--set", "changes", multiple=True)
 @option("--out", type=FILE, required=True)
 @at_terminal
@@ -170,6 +173,25 @@ def _root_changed(_state: State, fields: dict[str, Any]) -> object:
     return RootChanged(old, _card(fields, CardKind.ROOT, ProvenKey))
 
 
+def _node_key_changed(state: State, fields: dict[str, Any]) -> object:
+    """The card is one that `post keygen` made in a new folder; of its keys only the named one is taken."""
+    from keys.card import CardKind
+    from ledger.bodies import NodeKeyChanged, PostAdmitted
+
+    role, card = _given(fields, "key", "--key"), _card(fields, CardKind.POST, PostAdmitted)
+    post = state.active_post(card.code)
+    return NodeKeyChanged(post.code, role, _key_of(card, role))
+
+
+def _key_of(card: Any, role: str) -> Any:
+    from protos.errors import Malformed
+
+    key = getattr(card, f"{role}_key")
+    if key is None:
+        raise Malformed("not-a-card", f"this card holds no {role} key", hint="make one with `dutabarta post keygen`")
+    return key
+
+
 def _parameters(state: State, fields: dict[str, Any]) -> object:
     from ledger.bodies import ParametersChanged
 
@@ -187,6 +209,7 @@ _BODIES: dict[str, Callable[[State, dict[str, Any]], object]] = {
     "post-retired": _post_retired,
     "validators-changed": _validators_changed,
     "root-changed": _root_changed,
+    "node-key-changed": _node_key_changed,
     "parameters": _parameters,
 }
 

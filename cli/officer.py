@@ -1,4 +1,4 @@
-"""`dutabarta officer`: enrol, approve, list, suspend, revoke, rotate."""
+"""`dutabarta officer`: enrol, approve, list, suspend, reinstate, revoke, rotate."""
 
 from __future__ import annotations
 
@@ -109,6 +109,23 @@ def suspend(place: Place, who: str, post: str | None, as_json: bool) -> None:
         found = roster.find_officer(terminal.session, post or terminal.session.config.post, who)
         roster.suspend(terminal.session, found)
     emit({"officer_id": found.officer_id.hex(), "state": "suspended"}, as_json)
+
+
+@officer.command("reinstate")
+@click.argument("who")
+@option("--out", type=FILE, required=True)
+@at_terminal
+@json_option
+def reinstate(place: Place, who: str, out: Path, as_json: bool) -> None:
+    """A suspended officer of this post signs again: writes the request that a supervisor of HQ approves."""
+    from terminal import roster
+    from terminal.files import write_private
+
+    with place.open() as terminal:
+        found = roster.find_officer(terminal.session, terminal.session.config.post, who)
+        request = roster.reinstatement_request(terminal.session, found)
+    write_private(out, request.format().encode())
+    emit({"officer_id": found.officer_id.hex(), "request": str(out), "state": "awaiting approval"}, as_json)
 
 
 @officer.command("revoke")

@@ -10,7 +10,7 @@ from keys.name import commit_name
 from keys.possession import prove
 from keys.purpose import Purpose
 from keys.signing import Signer
-from ledger.bodies import OfficerEnrolled, OfficerRotated, TerminalEnrolled
+from ledger.bodies import OfficerEnrolled, OfficerRotated, OfficerSuspended, TerminalEnrolled
 from ledger.entry import encode_entry, sign_entry
 from ledger.records import Officer
 from ledger.roles import Role
@@ -23,6 +23,7 @@ from terminal.request import NameOpening, Pending, Request
 OFFICER_ENROLLED = "officer-enrolled"
 TERMINAL_ENROLLED = "terminal-enrolled"
 OFFICER_ROTATED = "officer-rotated"
+OFFICER_SUSPENDED = "officer-suspended"
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +70,7 @@ def pending(network_id: bytes, kind: str, sequence: int, body: object, author: S
 def approve(request: Request, supervisor: Officer, signer: Signer, state: State) -> Request:
     """Add the supervisor's signature to every entry that still needs one from his post.
 
-    Raises `Refused`: "not-supervisor", or "not-needed" if no entry waits for him.
+    Raises `Refused`: "not-supervisor", "not-needed" if no entry waits for him, "other-author" if he must begin it.
     """
     if not supervisor.has_role(Role.SUPERVISOR):
         raise Refused("not-supervisor", "only a supervisor approves", hint="ask a supervisor of the post")
@@ -93,6 +94,12 @@ def _approved(one: Pending, request: Request, supervisor: Officer, signer: Signe
     key_id = signer.public_key.key_id
     if not wanted[supervisor.post] or key_id in one.signers:
         return one
+    if _stands_before_author(one, supervisor, state):
+        raise Refused(
+            "other-author",
+            "of two supervisors of one post, the one with the lower key id must begin this request",
+            hint="begin it yourself with the same command, and let the other approve it",
+        )
     return one.with_signature(sign_entry(one.entry, signer, request.network_id, Purpose.ENROLMENT))
 
 
@@ -112,7 +119,19 @@ def _needed(one: Pending, request: Request, state: State) -> Counter[str]:
     if content.kind == OFFICER_ROTATED:
         rotated = CODEC.decode(OfficerRotated, content.payload, limit=MAX_LEAF_BYTES)
         return Counter([state.live_officer(rotated.officer_id).post])
+    if content.kind == OFFICER_SUSPENDED:
+        reinstated = CODEC.decode(OfficerSuspended, content.payload, limit=MAX_LEAF_BYTES)
+        both = Counter([state.live_officer(reinstated.officer_id).post, state.headquarters()])
+        return both - Counter(_posts_of([one.author], state))
     raise Refused("not-a-request", f"an entry of kind {content.kind} needs no approval here", hint="submit it as it is")
+
+
+def _stands_before_author(one: Pending, supervisor: Officer, state: State) -> bool:
+    """Whether the ledger would take the supervisor for the author: of two at HQ, the one with the lower key id."""
+    author = state.officer_of_key(one.author)
+    if one.content.kind != OFFICER_SUSPENDED or author is None or author.post != supervisor.post:
+        return False
+    return supervisor.key.key_id < one.author
 
 
 def _post_of(officer_id: bytes, request: Request, state: State) -> str:

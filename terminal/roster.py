@@ -13,7 +13,7 @@ from ledger.bodies import OfficerRevoked, OfficerRotated, OfficerSuspended
 from ledger.entry import sign_entry
 from ledger.records import Officer, Terminal
 from protos.errors import Refused
-from terminal.enrol import Candidate, approve, missing_approvals, pending
+from terminal.enrol import OFFICER_SUSPENDED, Candidate, approve, missing_approvals, pending
 from terminal.names import names_of
 from terminal.recipients import Seat, seats_of
 from terminal.request import Request
@@ -35,7 +35,8 @@ class Listed:
 
 def new_candidate(post: str, name: str, roles: tuple[int, ...], clearance: int) -> Candidate:
     """Somebody to enrol, with a random id and salt."""
-    return Candidate(secrets.token_bytes(OFFICER_ID_BYTES), post, roles, clearance, name, secrets.token_bytes(SALT_BYTES))
+    officer_id, salt = secrets.token_bytes(OFFICER_ID_BYTES), secrets.token_bytes(SALT_BYTES)
+    return Candidate(officer_id, post, roles, clearance, name, salt)
 
 
 def approve_as(session: Session, request: Request) -> Request:
@@ -92,7 +93,19 @@ def find_officer(session: Session, post: str, who: str) -> Officer:
 
 def suspend(session: Session, officer: Officer) -> None:
     """He signs nothing until reinstated. One supervisor of his post, or of HQ, is enough."""
-    _enter_as_supervisor(session, "officer-suspended", OfficerSuspended(officer.officer_id, False))
+    _enter_as_supervisor(session, OFFICER_SUSPENDED, OfficerSuspended(officer.officer_id, False))
+
+
+def reinstatement_request(session: Session, officer: Officer) -> Request:
+    """The entry by which a suspended officer of this post signs again; a supervisor of headquarters has to approve.
+
+    Raises `Refused("nothing-changed")` if he is not suspended.
+    """
+    if not officer.suspended:
+        raise Refused("nothing-changed", "the officer is not suspended", hint="see `dutabarta officer list`")
+    number = session.view.judge(lambda state: _own_number(session, state))
+    body, signer = OfficerSuspended(officer.officer_id, True), session.keyring.officer_signer
+    return Request(session.network_id, (pending(session.network_id, OFFICER_SUSPENDED, number, body, signer),))
 
 
 def revoke(session: Session, officer: Officer, compromised_since: int = 0) -> None:

@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from cli.enrolment import read_request
 from cli.plan import parse_plan
 from keys.keystore import Cost, is_exercise_keystore
 from keys.signing import DirectVerifier
 from ledger.genesis import found
 from ledger.logfile import leaves_of, read_log
+from node.secrets import load_node_keys
 from protos.errors import Malformed
 
 if TYPE_CHECKING:
@@ -187,3 +189,19 @@ def test_a_post_is_retired_and_no_cable_goes_there(dutabarta: Commands, tmp_path
     assert submitted.code == 0, submitted.err
     said = dutabarta.send("DHA", "WAS")
     assert said.code == 1 and "unknown-post" in said.err
+
+
+def test_a_posts_cosigner_key_is_replaced_from_a_new_card(dutabarta: Commands, tmp_path: Path, cheap: None) -> None:
+    proposal, desk, new = tmp_path / "p.json", dutabarta.at("DHA"), tmp_path / "new"
+    made = dutabarta("post", "keygen", "--post", "WAS", "--home", new, "--address", "was.example:7400", "--json").data
+    card = tmp_path / "new.card"
+    card.write_text(made["card"])
+    propose = ("governance", "propose", "node-key-changed", "--card", card, "--out", proposal, *desk)
+    assert dutabarta(*propose, "--key", "consensus").code == 1
+    assert dutabarta(*propose, "--key", "cosigner").code == 0
+    for number in range(ROOT_COUNT):
+        dutabarta("governance", "sign", proposal, "--root-key", dutabarta.ministry.folder / f"root-{number}")
+    leaf = read_request(proposal).entries[0].leaf()
+    assert dutabarta.ministry.enter(leaf).code == "accepted"
+    key = load_node_keys(new / "node" / "keys").cosigner.public_key.key
+    assert dutabarta.ministry.machine.state.active_post("WAS").cosigner_key == key

@@ -124,3 +124,43 @@ def test_a_rotated_key_is_used_once_the_ledger_names_it(dutabarta: Commands, tmp
     assert dutabarta("officer", "approve", request, *dutabarta.at("DEL"), "--json").data["state"] == "entered"
     assert dutabarta.send("DEL", "DHA", officer="second").code == 0
     assert dutabarta("cable", "list", *dutabarta.at("DHA"), "--json").data["cables"]
+
+
+def state_of(dutabarta: Commands, post: str, name: str) -> str:
+    found = dutabarta("officer", "list", *dutabarta.at(post), "--json").data["officers"]
+    (state,) = (one["state"] for one in found if one["name"] == name)
+    return state
+
+
+def test_a_suspended_officer_is_reinstated_by_his_post_and_headquarters(dutabarta: Commands, tmp_path: Path) -> None:
+    dutabarta.enrol("DEL", "rahima", "drafter,releaser", "SECRET")
+    request = tmp_path / "request.json"
+    reinstate = ("officer", "reinstate", "rahima", "--out", request, *dutabarta.at("DEL"), "--json")
+    early = dutabarta(*reinstate)
+    assert early.code == 1 and "[nothing-changed]" in early.err and not request.exists()
+    assert dutabarta("officer", "suspend", "rahima", *dutabarta.at("DEL")).code == 0
+    refused = dutabarta.send("DEL", "DHA", officer="rahima")
+    assert refused.code == 1 and "[suspended-officer]" in refused.err
+    assert dutabarta(*reinstate).data["state"] == "awaiting approval"
+    assert state_of(dutabarta, "DEL", "rahima") == "suspended"
+    again = dutabarta("officer", "approve", request, *dutabarta.at("DEL", "second"))
+    assert again.code == 1 and "[not-needed]" in again.err
+    assert dutabarta("officer", "approve", request, *dutabarta.at("DHA"), "--json").data["state"] == "entered"
+    assert state_of(dutabarta, "DEL", "rahima") == "active"
+    assert dutabarta.send("DEL", "DHA", officer="rahima").code == 0
+
+
+def test_at_headquarters_the_lower_key_begins_a_reinstatement(dutabarta: Commands, tmp_path: Path) -> None:
+    dutabarta.enrol("DHA", "karim", "drafter", "SECRET")
+    assert dutabarta("officer", "suspend", "karim", *dutabarta.at("DHA")).code == 0
+    tried = {}
+    for begins, follows in (("first", "second"), ("second", "first")):
+        request = tmp_path / f"{begins}.json"
+        made = dutabarta("officer", "reinstate", "karim", "--out", request, *dutabarta.at("DHA", begins))
+        assert made.code == 0, made.err
+        tried[begins] = dutabarta("officer", "approve", request, *dutabarta.at("DHA", follows))
+        if tried[begins].code == 0:
+            assert state_of(dutabarta, "DHA", "karim") == "active"
+            dutabarta("officer", "suspend", "karim", *dutabarta.at("DHA"))
+    assert sorted(one.code for one in tried.values()) == [0, 1]
+    assert "[other-author]" in "".join(one.err for one in tried.values())
