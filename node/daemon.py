@@ -56,7 +56,8 @@ async def _listen(node: Node, config: NodeConfig) -> None:
     await server.start()
     try:
         await node.start()
-        print(f"ready: {config.post} listens at {config.listen}", file=sys.stderr, flush=True)
+        _log.info("%s listens at %s", config.post, config.listen)
+        node.tasks.spawn(_say_when_ready(node, config))
         await _until_stopped(node.tasks)
     finally:
         await server.stop(STOP_SECONDS)
@@ -78,6 +79,11 @@ def open_database(folder: Path, config: NodeConfig) -> Database:
     if config.database:
         return Database.open_url(config.database)
     return Database.open_file(folder / DATABASE_FILE)
+
+
+async def _say_when_ready(node: Node, config: NodeConfig) -> None:
+    await node.ledger.pulse.until(lambda: node.health.is_ready)
+    print(f"ready: {config.post} listens at {config.listen}", file=sys.stderr, flush=True)
 
 
 async def _until_stopped(tasks: Tasks) -> None:

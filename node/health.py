@@ -19,11 +19,19 @@ class Health:
         self._peers = peers
         self._intake = intake
 
-    def status(self) -> Status:
-        """The state now.
+    @property
+    def is_ready(self) -> bool:
+        """Whether terminals are served: a checkpoint under the policy holds what was left in the intake.
 
-        `ready`: the rollback check is done, and a checkpoint under the policy holds what was left in the intake.
+        A validator has besides to have done its rollback check; a mission serves, but does not cosign, before it has
+        reached others (network.md §6).
         """
+        policy = self._ledger.policy_note
+        may_order = self._ledger.witness.is_ready or not self._ledger.is_validator
+        return policy is not None and may_order and self._intake.is_settled(policy[0])
+
+    def status(self) -> Status:
+        """The state now."""
         ledger, machine = self._ledger, self._ledger.chain.machine
         policy = ledger.policy_note
         with ledger.database.read() as tx:
@@ -32,7 +40,7 @@ class Health:
         return Status(
             post=ledger.post,
             role="validator" if ledger.is_validator else "follower",
-            ready=policy is not None and ledger.witness.is_ready and self._intake.is_settled(policy[0]),
+            ready=self.is_ready,
             log_size=machine.size,
             root=machine.root,
             checkpoint_age_seconds=max(0, ledger.clock() - ledger.chain.time_at(policy[0])) if policy else -1,
