@@ -67,9 +67,12 @@ class NodeClient:
         """The newest checkpoint under the policy, as a signed note; waits for one of at least that size."""
         return self._call(self._desk.GetCheckpoint, pb.CheckpointRequest(at_least=at_least)).note
 
-    def state(self, keys: Iterable[bytes], at_least: int = 0) -> bytes:
-        """Canonical StateProof of these state keys under the newest policy checkpoint of at least that size."""
-        request = pb.StateRequest(at_least=at_least, keys=list(keys))
+    def state(self, keys: Iterable[bytes], at_least: int = 0, exactly: int = 0) -> bytes:
+        """Canonical StateProof of these state keys under the newest policy checkpoint of at least that size.
+
+        The values are the checkpoint's own, or those after `exactly` leaves, where a block must end.
+        """
+        request = pb.StateRequest(at_least=at_least, keys=list(keys), exactly=exactly)
         return self._call(self._desk.GetState, request).state_proof
 
     def consistency(self, old_size: int, new_size: int) -> tuple[bytes, ...]:

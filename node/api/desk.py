@@ -41,7 +41,9 @@ class Desk(DeskServicer):
 
     async def GetState(self, request: pb.StateRequest, _context: Any) -> pb.StateAnswer:
         bounded(len(request.keys), MAX_KEYS, "keys")
-        return pb.StateAnswer(state_proof=await self._node.answers.prove_state(tuple(request.keys), request.at_least))
+        answers = self._node.answers
+        proof = await answers.prove_state(tuple(request.keys), request.at_least, request.exactly)
+        return pb.StateAnswer(state_proof=proof)
 
     async def GetConsistency(self, request: pb.ConsistencyRequest, _context: Any) -> pb.HashList:
         return pb.HashList(hashes=self._node.answers.consistency(request.old_size, request.new_size))

@@ -11,6 +11,7 @@ from ledger.trust import make_trust
 from ledger.wire import CODEC
 from node.shell.frames import block_frames, note_frame
 from node.shell.ledger import LedgerShell
+from node.shell.past import PastStates
 from node.store import log
 from node.store.log import POLICY
 from protos import node_pb2 as pb
@@ -25,6 +26,7 @@ class Answers:
 
     def __init__(self, ledger: LedgerShell) -> None:
         self._ledger = ledger
+        self._past = PastStates(ledger.chain)
 
     async def follow(self, size: int) -> AsyncIterator[pb.FollowFrame]:
         """Every block from `size` on, and each newer checkpoint once its blocks are sent, for ever."""
@@ -76,10 +78,16 @@ class Answers:
         await self._ledger.pulse.until(lambda: self._policy_size() >= max(1, at_least))
         return self._ledger.notes[POLICY][1]
 
-    async def prove_state(self, keys: Sequence[bytes], at_least: int) -> bytes:
-        """Canonical StateProof of `keys` under that checkpoint."""
-        note = await self.checkpoint(at_least)
-        return CODEC.encode(self._ledger.chain.machine.prove_state(keys, note))
+    async def prove_state(self, keys: Sequence[bytes], at_least: int, exactly: int = 0) -> bytes:
+        """Canonical StateProof of `keys` under that checkpoint: its own state, or that after `exactly` leaves.
+
+        Raises as `PastStates.at`.
+        """
+        if exactly:
+            self._past.check(exactly)
+        note = await self.checkpoint(max(at_least, exactly))
+        settled = await self._past.at(exactly or parse_checkpoint(SignedNote.decode(note).text).size)
+        return CODEC.encode(self._ledger.chain.machine.prove_settled(settled, keys, note))
 
     def consistency(self, old_size: int, new_size: int) -> tuple[bytes, ...]:
         """RFC 6962 consistency proof. Raises `Refused` beyond the log."""

@@ -74,6 +74,9 @@ class Mail:
         if outer.size_seen > self._ledger.follower.final:
             raise Unavailable("not-caught-up", f"this node has not reached size {outer.size_seen} yet",
                               hint="try again in a moment", size=outer.size_seen)
+        if not self._ledger.chain.is_block_end(outer.size_seen):
+            raise Refused("no-such-size", f"no block of the ledger ends at {outer.size_seen}", hint="synchronise",
+                          size=outer.size_seen)
         if len(salt) not in (0, SALT_BYTES):
             raise Malformed("bad-salt", "an anchor salt has 32 bytes")
         if self._sending.is_full or self._ledger.slots.is_full:

@@ -78,6 +78,11 @@ def blocks(tx: Connection, start: int, limit: int) -> list[StoredBlock]:
     return [StoredBlock(row.start, leaves(tx, row.start, row.size), row.root) for row in rows]
 
 
+def is_block_end(tx: Connection, size: int) -> bool:
+    """Whether a block of the log ends at `size`."""
+    return tx.execute(select(BLOCKS.c.size).where(BLOCKS.c.size == size)).scalar() is not None
+
+
 def all_blocks(tx: Connection) -> Iterator[StoredBlock]:
     """The whole log, block by block."""
     start = 0
