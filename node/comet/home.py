@@ -1,0 +1,205 @@
+"""The engine's folder, written anew at every start: configuration, genesis, keys. Only its data outlive a start.
+
+H/node/comet/app.sock, rpc.sock
+H/node/comet/CHAIN-ID/config/config.toml, genesis.json, node_key.json, priv_validator_key.json
+H/node/comet/CHAIN-ID/data/...
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from keys.signing import SoftwareSigner
+from ledger.wire import MAX_LEAF_BYTES
+from node.abci.server import check_socket_path
+from node.engine import EngineStart, address_of
+from node.sequence import MAX_POOL_BYTES, MAX_POOL_ENTRIES
+from protos.errors import Refused
+
+MAX_BLOCK_BYTES = 1024 * 1024
+MAX_EVIDENCE_BYTES = 64 * 1024
+EVIDENCE_BLOCKS = 100_000
+EVIDENCE_SECONDS = 14 * 86_400
+_NANOSECONDS = 1_000_000_000
+_PUBLIC, _PRIVATE = "tendermint/PubKeyEd25519", "tendermint/PrivKeyEd25519"
+
+
+@dataclass(frozen=True, slots=True)
+class EnginePeer:
+    """Another validator's engine: its consensus key (its peer id follows from it) and host:port."""
+
+    key: bytes
+    address: str
+
+    @property
+    def peer_id(self) -> str:
+        """CometBFT's id of the peer."""
+        return address_of(self.key).hex()
+
+    @property
+    def dial(self) -> str:
+        """As CometBFT writes it: id@host:port."""
+        return f"{self.peer_id}@{self.address}"
+
+
+@dataclass(frozen=True, slots=True)
+class EngineConfig:
+    """What differs between engines. `listen` is host:port for other validators; times are seconds."""
+
+    listen: str
+    peers: tuple[EnginePeer, ...] = ()
+    commit_seconds: float = 1.0
+    heartbeat_seconds: int = 600
+    log_level: str = "error"
+
+
+@dataclass(frozen=True, slots=True)
+class EngineHome:
+    """The folder of one engine of one chain."""
+
+    folder: Path
+    chain_id: str
+
+    @property
+    def app_socket(self) -> Path:
+        """Where the node answers the engine."""
+        return self.folder / "app.sock"
+
+    @property
+    def rpc_socket(self) -> Path:
+        """Where the engine answers the node: in a folder of mode 0700, so nobody else asks it anything."""
+        return self.folder / "rpc.sock"
+
+    @property
+    def path(self) -> Path:
+        """CometBFT's own home."""
+        return self.folder / self.chain_id
+
+    def prepare(self, start: EngineStart, config: EngineConfig, signer: SoftwareSigner, height: int) -> None:
+        """Write all files. `height` is the stored one: where it is not 0, a sign-state must be there already.
+
+        Raises `Refused` "path-too-long", "no-sign-state".
+        """
+        for socket in (self.app_socket, self.rpc_socket):
+            check_socket_path(socket)
+        for folder in (self.folder, self.path, self.path / "config", self.path / "data"):
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        state = self.path / "data" / "priv_validator_state.json"
+        if not state.exists():
+            if height:
+                raise Refused(
+                    "no-sign-state",
+                    f"{state} is missing, though this node has committed height {height}",
+                    hint="a restored node must not sign before it has caught up: see docs/operator",
+                    path=state,
+                )
+            write_file(state, _json({"height": "0", "round": 0, "step": 0}))
+        settings = self.path / "config"
+        write_file(settings / "config.toml", config_toml(self, config).encode())
+        write_file(settings / "genesis.json", genesis_json(start))
+        write_file(settings / "node_key.json", _json({"priv_key": _private(signer)}))
+        write_file(settings / "priv_validator_key.json", _json(validator_key(signer)))
+
+
+def config_toml(home: EngineHome, config: EngineConfig) -> str:
+    """CometBFT's configuration: what is not here keeps its default."""
+    sections: dict[str, dict[str, object]] = {
+        "": {
+            "proxy_app": f"unix://{home.app_socket}",
+            "abci": "socket",
+            "moniker": "dutabarta",
+            "filter_peers": True,
+            "log_level": config.log_level,
+        },
+        "rpc": {"laddr": f"unix://{home.rpc_socket}", "unsafe": True, "max_open_connections": 64},
+        "p2p": {
+            "laddr": f"tcp://{config.listen}",
+            "persistent_peers": ",".join(one.dial for one in config.peers),
+            "persistent_peers_max_dial_period": "10s",
+            "pex": False,
+            "addr_book_strict": False,
+            "allow_duplicate_ip": True,
+        },
+        "mempool": {
+            "size": MAX_POOL_ENTRIES,
+            "max_txs_bytes": MAX_POOL_BYTES,
+            "max_tx_bytes": MAX_LEAF_BYTES,
+        },
+        "consensus": {
+            "timeout_commit": f"{round(config.commit_seconds * 1000)}ms",
+            "create_empty_blocks": False,
+            "create_empty_blocks_interval": f"{config.heartbeat_seconds}s",
+            "block_time_tolerance": "10m",
+        },
+        "storage": {"discard_abci_responses": True},
+        "tx_index": {"indexer": "null"},
+    }
+    return "\n".join(_section(name, values) for name, values in sections.items())
+
+
+def genesis_json(start: EngineStart) -> bytes:
+    """CometBFT's genesis: it follows from the log alone, so every validator writes the same."""
+    return _json(
+        {
+            "genesis_time": datetime.fromtimestamp(start.time, UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+            "chain_id": start.chain_id,
+            "initial_height": str(start.initial_height),
+            "consensus_params": {
+                "block": {"max_bytes": str(MAX_BLOCK_BYTES), "max_gas": "-1"},
+                "evidence": {
+                    "max_age_num_blocks": str(EVIDENCE_BLOCKS),
+                    "max_age_duration": str(EVIDENCE_SECONDS * _NANOSECONDS),
+                    "max_bytes": str(MAX_EVIDENCE_BYTES),
+                },
+                "validator": {"pub_key_types": ["ed25519"]},
+                "version": {"app": "0"},
+                "abci": {"vote_extensions_enable_height": "0"},
+            },
+            "validators": [
+                {"address": address_of(key).hex().upper(), "pub_key": _public(key), "power": "1", "name": code}
+                for code, key in start.validators
+            ],
+            "app_hash": "",
+            "app_state": json.loads(start.app_state),
+        }
+    )
+
+
+def validator_key(signer: SoftwareSigner) -> Mapping[str, object]:
+    """CometBFT's priv_validator_key.json."""
+    key = signer.public_key.key
+    return {"address": address_of(key).hex().upper(), "pub_key": _public(key), "priv_key": _private(signer)}
+
+
+def write_file(path: Path, data: bytes) -> None:
+    """Replace a file (0600): the old one or the whole new one is there after a power cut."""
+    new = path.with_name(path.name + ".new")
+    new.unlink(missing_ok=True)
+    with os.fdopen(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+    new.replace(path)
+
+
+def _section(name: str, values: Mapping[str, object]) -> str:
+    lines = [f"[{name}]"] if name else []
+    return "\n".join([*lines, *(f"{key} = {json.dumps(value)}" for key, value in values.items()), ""])
+
+
+def _public(key: bytes) -> dict[str, str]:
+    return {"type": _PUBLIC, "value": base64.b64encode(key).decode()}
+
+
+def _private(signer: SoftwareSigner) -> dict[str, str]:
+    return {"type": _PRIVATE, "value": base64.b64encode(signer.secret + signer.public_key.key).decode()}
+
+
+def _json(value: object) -> bytes:
+    return json.dumps(value, indent=2).encode()
