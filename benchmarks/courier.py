@@ -108,8 +108,9 @@ async def _stream(channel: aio.Channel, cables: list[Sealed]) -> None:
         for head, body, _ in cables:
             yield head + body
 
-    answers = [answer async for answer in channel.stream_stream(METHOD)(frames())]
-    if len(answers) != len(cables):
+    method: aio.StreamStreamMultiCallable[bytes, bytes] = channel.stream_stream(METHOD)
+    call = method(frames())
+    if sum([1 async for _ in call]) != len(cables):
         raise RuntimeError("the bare stream lost a cable")
 
 
@@ -122,7 +123,7 @@ async def _serve_for_ever(identity: TlsIdentity, client: bytes, there: Connectio
         async for _ in requests:
             yield b"stored"
 
-    class Bare(grpc.GenericRpcHandler):  # type: ignore[misc]
+    class Bare(grpc.GenericRpcHandler):
         def service(self, _details: grpc.HandlerCallDetails) -> grpc.RpcMethodHandler[bytes, bytes]:
             return grpc.stream_stream_rpc_method_handler(acknowledge)
 

@@ -79,7 +79,7 @@ class TwoPosts:
         keyring = Folder(self._terminal).load_keyring(PASSPHRASE)
         with self._client(MISSION, keyring.tls) as client:
             kept = _Keeper(client)
-            with open_terminal(self._terminal, PASSPHRASE, kept) as terminal:  # type: ignore[arg-type]
+            with open_terminal(self._terminal, PASSPHRASE, kept) as terminal:
                 for _ in range(count):
                     terminal.send(composition)
         self._nodes[MISSION].terminate()

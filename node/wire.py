@@ -43,7 +43,7 @@ class InboxItem:
 
 @dataclass(frozen=True, slots=True)
 class Hop:
-    """How far a cable is on its way to one post: queued, relayed (by HQ), carried (its node has it), refused, expired."""
+    """How far a cable is on its way to a post: queued, relayed (by HQ), carried (its node has it), refused, expired."""
 
     post: str
     state: str

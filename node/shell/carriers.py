@@ -20,6 +20,7 @@ _log = logging.getLogger(__name__)
 LOOK_SECONDS = 0.5
 IDLE_SECONDS = 60.0
 MAX_TOGETHER = 256
+LINGER_SECONDS = 0.001
 QUEUE_FRAMES = 256
 
 F = TypeVar("F")
@@ -52,7 +53,7 @@ class Carriers:
     @property
     def is_busy(self) -> bool:
         """Whether anything waits for another post."""
-        return bool(self._sending.destinations())
+        return self._sending.is_busy
 
     def wake(self) -> None:
         """Something was queued: open its stream without waiting for the next look."""
@@ -132,6 +133,7 @@ async def together(stream: AsyncIterable[F]) -> AsyncIterator[list[F]]:
         ended = False
         while not ended:
             found = [await queue.get()]
+            await asyncio.sleep(LINGER_SECONDS)
             while len(found) < MAX_TOGETHER and not queue.empty():
                 found.append(queue.get_nowait())
             items = [item for item in found if item is not None]

@@ -11,7 +11,7 @@ from node.sequence import ACCEPTED, PENDING, UNKNOWN, EntryOutcome
 from node.shell.ledger import LedgerShell
 from node.store import deposits
 from protos import node_pb2 as pb
-from protos.errors import DutabartaError, Refused
+from protos.errors import DutabartaError
 
 _log = logging.getLogger(__name__)
 SETTLE_SECONDS = 10.0
@@ -54,12 +54,10 @@ class Entries:
 
     async def order(self, leaf: bytes) -> EntryOutcome:
         """At a validator: into the next block. Waits a little for the result. Raises `Refused` elsewhere."""
-        if self._ledger.solo is None:
-            raise Refused("not-a-validator", f"{self._ledger.post} does not order entries")
-        outcome = self._ledger.submit(leaf)
-        if outcome.code != PENDING:
+        outcome, solo = self._ledger.submit(leaf), self._ledger.solo
+        if outcome.code != PENDING or solo is None:
             return outcome
-        entry_hash, solo = leaf_hash(leaf), self._ledger.solo
+        entry_hash = leaf_hash(leaf)
         try:
             async with asyncio.timeout(SETTLE_SECONDS):
                 await self._ledger.pulse.until(lambda: solo.outcome(entry_hash).code != PENDING)

@@ -5,10 +5,10 @@ from __future__ import annotations
 from hashlib import sha256
 
 from crypto_msg.cable import Kind
-from crypto_msg.envelope import check_head, decode_head, read_outer
+from crypto_msg.envelope import MAX_HEAD, check_head, read_outer
 from crypto_msg.receipt import read_receipt, read_sealed_receipt, verify_receipt
 from crypto_msg.segments import body_length
-from crypto_msg.wire import Head, Outer
+from crypto_msg.wire import CODEC, Head, Outer
 from keys.signing import Verifier
 from ledger.names import is_code
 from ledger.proof import ItemProof, TlogProof
@@ -63,8 +63,17 @@ def envelope_from(head: Head, outer: Outer) -> StoredEnvelope:
                           outer.precedence, outer.expires_at, outer.kind != Kind.CABLE)
 
 
+def read_head(head: bytes) -> Head:
+    """A head that was checked before it was stored, so its wraps' paths are not computed again. Raises `Malformed`."""
+    return CODEC.decode(Head, head, limit=MAX_HEAD)
+
+
 class ItemChecks:
-    """Checks items against the own state."""
+    """Checks items against the own state, of S or later.
+
+    The newest state serves for every S: a relay asks only about terminals, whose records stay for ever, name the log
+    indexes at which they came and went, and never change key or post.
+    """
 
     def __init__(self, network_id: bytes, verifier: Verifier) -> None:
         self._network_id = network_id
@@ -92,7 +101,7 @@ class ItemChecks:
 
     def envelope(self, head: bytes, state: State) -> tuple[Head, Outer]:
         """A head whose form, network and terminal's signature hold. Raises `Malformed` or `VerificationFailed`."""
-        opened = decode_head(head)
+        opened = read_head(head)
         outer = read_outer(opened)
         check_head(opened, self._network_id, state.terminal(outer.terminal_id), self._verifier)
         return opened, outer

@@ -20,7 +20,7 @@ from node.chain import Chain
 from node.collect import Collector
 from node.follow import Follower
 from node.secrets import NodeKeys
-from node.sequence import PENDING, EntryOutcome, Solo
+from node.sequence import EntryOutcome, Solo
 from node.shell.outbox import Outbox
 from node.shell.pulse import Pulse
 from node.shell.recovery import COSIGNER, StoredLog
@@ -30,6 +30,7 @@ from node.store import deposits, log
 from node.store.database import Database
 from node.store.log import FINAL, POLICY, SignState, StoredBlock
 from node.witness import Witness
+from protos.errors import Refused
 
 _log = logging.getLogger(__name__)
 _STOPPED = "stopped-signing"
@@ -146,13 +147,13 @@ class LedgerShell:
         self.perform(self.witness.advance(self.follower.final, now))
 
     def submit(self, leaf: bytes) -> EntryOutcome:
-        """Hand an entry to the own sequencer and keep it until it is settled. Only at a validator."""
-        assert self.solo is not None
-        outcome = self.solo.submit(leaf, self.clock())
-        if outcome.code == PENDING:
-            with self.database.write() as tx:
-                deposits.submit(tx, leaf, self.clock())
-        return outcome
+        """Hand an entry to the own sequencer. Whoever brings it keeps it and brings it again after a crash here.
+
+        Raises `Refused("not-a-validator")`.
+        """
+        if self.solo is None:
+            raise Refused("not-a-validator", f"{self.post} does not order entries")
+        return self.solo.submit(leaf, self.clock())
 
     def perform(self, actions: Iterable[Action]) -> None:
         """Carry out actions in order, and then what follows from them."""

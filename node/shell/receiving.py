@@ -10,15 +10,15 @@ from collections.abc import Callable, Iterable
 
 from sqlalchemy import Connection
 
-from crypto_msg.envelope import BodyCheck, decode_head
+from crypto_msg.envelope import BodyCheck
 from node import actions as act
 from node.actions import Action
-from node.courier import Parcel, Verdict
+from node.courier import ItemKind, Parcel, Verdict
 from node.intake import Incoming, Receiver
-from node.shell.itemchecks import ItemChecks, read_item
+from node.shell.itemchecks import ItemChecks, read_head, read_item
 from node.shell.ledger import LedgerShell
 from node.shell.shelf import Shelf
-from node.store import bodies, courier, deposits
+from node.store import bodies, courier, deposits, log
 from node.store.courier import INTAKE, CourierItem
 from protos import node_pb2 as pb
 from protos.errors import DutabartaError, Malformed
@@ -47,6 +47,7 @@ class Receiving:
         self._broken = ""
         with self._database.read() as tx:
             begun = [Incoming(parcel, stored) for parcel, stored in courier.incoming(tx)]
+        self._bodies = {one.parcel.item_id: one.parcel.body_id for one in begun}
         self._receiver = Receiver(
             ledger.post, self._is_stored, self._has_body, is_relay=ledger.is_headquarters, incoming=begun
         )
@@ -92,6 +93,11 @@ class Receiving:
         with self._database.read() as tx:
             return bodies.is_whole(tx, envelope_id)
 
+    def _is_block_end(self, size: int) -> bool:
+        if self._tx is not None:
+            return log.is_block_end(self._tx, size)
+        return self._ledger.chain.is_block_end(size)
+
     def _actions_of(self, peer: str, frame: pb.CarryFrame) -> list[Action]:
         match frame.WhichOneof("frame"):
             case "offer":
@@ -100,13 +106,18 @@ class Receiving:
                 except Malformed as problem:
                     return [act.DropPeer(peer, problem.code)]
                 self._offered[item.parcel.item_id] = item
-                state = self._ledger.chain.machine.state
                 final = self._ledger.follower.final
-                return self._receiver.offered(peer, item.parcel, final, lambda: self._checks.refusal(item, state))
+                return self._receiver.offered(peer, item.parcel, final, lambda: self._refusal(item))
             case "part":
                 part = frame.part
                 return self._receiver.part_received(peer, part.item_id, part.offset, part.data)
         return [act.DropPeer(peer, "bad-frame")]
+
+    def _refusal(self, item: CourierItem) -> str:
+        """The code of what is wrong with an item whose S this node has reached, or ""."""
+        if item.parcel.kind == ItemKind.ENVELOPE and not self._is_block_end(item.parcel.size_seen):
+            return "no-such-size"
+        return self._checks.refusal(item, self._ledger.chain.machine.state)
 
     def _carry_out(self, tx: Connection, actions: list[Action], answers: Frames) -> Parcels:
         fresh: Parcels = []
@@ -128,12 +139,14 @@ class Receiving:
             case act.OpenIntake(item_id):
                 self._open_intake(tx, self._offered.pop(item_id))
             case act.StorePart(item_id, offset, data):
-                bodies.append_part(tx, self._envelope_of(tx, item_id), offset, data)
+                bodies.append_part(tx, self._bodies[item_id], offset, data)
             case act.StoreItem(item_id):
                 return self._store_received(tx, item_id)
             case act.DropIntake(item_id, with_body):
+                self._offered.pop(item_id, None)
+                body_id = self._bodies.pop(item_id)
                 if with_body:
-                    bodies.drop_unfinished(tx, self._envelope_of(tx, item_id))
+                    bodies.drop_unfinished(tx, body_id)
                 courier.drop_item(tx, item_id)
             case act.CatchUp(peer, size):
                 self._catch_up(peer, size)
@@ -147,10 +160,12 @@ class Receiving:
         return None
 
     def _open_intake(self, tx: Connection, item: CourierItem) -> None:
+        self._bodies[item.parcel.item_id] = item.envelope_id
         courier.put_item(tx, item, INTAKE, self._ledger.clock())
         bodies.begin_body(tx, item.envelope_id, item.parcel.length)
 
     def _store_received(self, tx: Connection, item_id: bytes) -> Parcel | None:
+        self._bodies.pop(item_id, None)
         item = self._offered.pop(item_id, None) or courier.item(tx, item_id)
         if item is None:
             raise LookupError("an item to be stored was never offered")
@@ -158,19 +173,16 @@ class Receiving:
             bodies.finish_body(tx, item.envelope_id)
         return self._shelf.store(tx, item)
 
-    def _envelope_of(self, tx: Connection, item_id: bytes) -> bytes:
-        item = courier.item(tx, item_id)
-        return item.envelope_id if item else b""
-
     def _check_body(self, tx: Connection, item_id: bytes) -> str:
         """The code of what is wrong with a body that has come whole, or ""."""
         item = courier.item(tx, item_id)
         if item is None:
             return "unknown-item"
-        check = BodyCheck(decode_head(item.head))
+        check, offset = BodyCheck(read_head(item.head)), 0
         try:
-            for offset in bodies.offsets(tx, item.envelope_id):
-                check.update(bodies.part_at(tx, item.envelope_id, offset))
+            while data := bodies.part_at(tx, item.envelope_id, offset):
+                check.update(data)
+                offset += len(data)
             check.finish()
         except DutabartaError as problem:
             return problem.code

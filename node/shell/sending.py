@@ -36,6 +36,7 @@ class Sending:
         headquarters = ledger.chain.machine.state.headquarters()
         with self._database.read() as tx:
             stored = courier.parcels(tx, QUEUED)
+        self._parcels = {parcel.item_id: parcel for parcel in stored}
         self._sender = Sender(ledger.post, headquarters, random.random, queued=stored, now=time.monotonic())
 
     @property
@@ -43,9 +44,14 @@ class Sending:
         """No further item is taken."""
         return self._sender.is_full
 
+    @property
+    def is_busy(self) -> bool:
+        """Whether anything waits."""
+        return bool(self._parcels)
+
     def destinations(self) -> set[str]:
         """The posts that something waits for."""
-        return {parcel.destination for parcel in self._sender.parcels}
+        return {parcel.destination for parcel in self._parcels.values()}
 
     # --- events ------------------------------------------------------------------------------------------------
 
@@ -53,6 +59,7 @@ class Sending:
         """These parcels are durable: send them."""
         for parcel in parcels:
             if parcel is not None:
+                self._parcels[parcel.item_id] = parcel
                 self._send_all(self._sender.queued(parcel, time.monotonic()))
                 self.on_queued()
 
@@ -102,14 +109,18 @@ class Sending:
                 for action in lasting:
                     fresh.append(self._settle(tx, action))
             self._ledger.pulse.beat()
-        with self._database.read() as tx:
-            for one in actions:
-                match one:
-                    case act.SendOffer(peer, item_id):
-                        self._put(peer, self._offer_frame(tx, item_id))
-                    case act.SendPart(peer, item_id, offset, length):
-                        self._put(peer, self._part_frame(tx, item_id, offset, length))
+        if len(lasting) < len(actions):
+            with self._database.read() as tx:
+                for one in actions:
+                    self._send(tx, one)
         self.queued(fresh)
+
+    def _send(self, tx: Connection, action: Action) -> None:
+        match action:
+            case act.SendOffer(peer, item_id):
+                self._put(peer, self._offer_frame(tx, item_id))
+            case act.SendPart(peer, item_id, offset, length):
+                self._put(peer, self._part_frame(tx, item_id, offset, length))
 
     def _settle(self, tx: Connection, action: Action) -> Parcel | None:
         match action:
@@ -128,26 +139,21 @@ class Sending:
 
     def _handed(self, tx: Connection, item_id: bytes, peer: str) -> Parcel | None:
         """The next hop has it. At the destination, an envelope's proof follows as soon as there is one."""
-        item = courier.item(tx, item_id)
-        if item is None:
+        parcel = self._parcels[item_id]
+        self._end(tx, item_id, "carried" if peer == parcel.destination else "relayed")
+        if parcel.kind != ItemKind.ENVELOPE or parcel.origin != self._ledger.post:
             return None
-        arrived = peer == item.parcel.destination
-        self._end(tx, item_id, "carried" if arrived else "relayed")
-        if item.parcel.kind != ItemKind.ENVELOPE or item.parcel.origin != self._ledger.post:
-            return None
-        proof = cable_proof(tx, item.envelope_id)
-        envelope = courier.envelope_of(tx, item.envelope_id)
+        proof = cable_proof(tx, parcel.body_id)
+        envelope = courier.envelope_of(tx, parcel.body_id) if proof is not None else None
         if proof is None or envelope is None:
             return None
-        return self._shelf.store_new(tx, self._proof_item(envelope, item.parcel.destination, proof))
+        return self._shelf.store_new(tx, self._proof_item(envelope, parcel.destination, proof))
 
     def _end(self, tx: Connection, item_id: bytes, hop: str) -> None:
-        item = courier.item(tx, item_id)
-        if item is None:
-            return
-        courier.finish_item(tx, item_id)
-        if item.parcel.kind == ItemKind.ENVELOPE and item.parcel.origin == self._ledger.post:
-            courier.set_hop(tx, item.envelope_id, item.parcel.destination, hop, self._ledger.clock())
+        parcel = self._parcels.pop(item_id)
+        courier.finish_item(tx, parcel)
+        if parcel.kind == ItemKind.ENVELOPE and parcel.origin == self._ledger.post:
+            courier.set_hop(tx, parcel.body_id, parcel.destination, hop, self._ledger.clock())
 
     def _proof_item(self, envelope: StoredEnvelope, post: str, proof: bytes) -> CourierItem:
         return make_item(ItemKind.PROOF, post, envelope, proof, self._ledger.post)
@@ -161,9 +167,6 @@ class Sending:
         item = courier.item(tx, item_id)
         return pb.CarryFrame(offer=write_item(item)) if item else None
 
-    def _part_frame(self, tx: Connection, item_id: bytes, offset: int, length: int) -> pb.CarryFrame | None:
-        item = courier.item(tx, item_id)
-        if item is None:
-            return None
-        data = bodies.read_body(tx, item.envelope_id, offset, length)
+    def _part_frame(self, tx: Connection, item_id: bytes, offset: int, length: int) -> pb.CarryFrame:
+        data = bodies.read_body(tx, self._parcels[item_id].body_id, offset, length)
         return pb.CarryFrame(part=pb.Part(item_id=item_id, offset=offset, data=data))

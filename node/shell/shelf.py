@@ -6,10 +6,11 @@ from dataclasses import replace
 
 from sqlalchemy import Connection
 
-from crypto_msg.envelope import decode_head, read_outer
+from crypto_msg.envelope import read_outer
 from crypto_msg.receipt import read_sealed_receipt
+from crypto_msg.wire import Head
 from node.courier import ItemKind, Parcel
-from node.shell.itemchecks import envelope_from
+from node.shell.itemchecks import envelope_from, read_head
 from node.shell.ledger import LedgerShell
 from node.shell.slots import CABLE, save_proof
 from node.store import courier
@@ -34,20 +35,18 @@ class Shelf:
         item = replace(item, parcel=replace(item.parcel, arrival=self._arrival))
         now, mine = self._ledger.clock(), item.parcel.destination == self._ledger.post
         courier.put_item(tx, item, DONE if mine else QUEUED, now)
-        if item.parcel.kind == ItemKind.ENVELOPE:
-            head = decode_head(item.head)
+        head = read_head(item.head) if item.parcel.kind == ItemKind.ENVELOPE else None
+        if head is not None:
             courier.put_envelope(tx, envelope_from(head, read_outer(head)))
         if not mine:
             return item.parcel
-        self._deliver(tx, item)
-        courier.finish_item(tx, item.parcel.item_id)
+        self._deliver(tx, item, head)
         return None
 
-    def _deliver(self, tx: Connection, item: CourierItem) -> None:
+    def _deliver(self, tx: Connection, item: CourierItem, head: Head | None) -> None:
         match item.parcel.kind:
-            case ItemKind.ENVELOPE:
-                wraps = decode_head(item.head).wraps
-                courier.deliver(tx, [one.wrap.terminal_id for one in wraps], item)
+            case ItemKind.ENVELOPE if head is not None:
+                courier.deliver(tx, [one.wrap.terminal_id for one in head.wraps], item)
             case ItemKind.SEALED_RECEIPT:
                 courier.deliver(tx, [read_sealed_receipt(item.head).terminal_id], item)
             case ItemKind.PROOF:

@@ -2,22 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
-from sqlalchemy import Connection, delete, func, insert, select, update
+from sqlalchemy import Connection, bindparam, delete, func, insert, select, update
 
 from node.store.tables import BODIES, BODY_PARTS
+
+# Built once: these run for every cable.
+_PUT_PART = insert(BODY_PARTS)
+_WHOLE = select(BODIES.c.whole).where(BODIES.c.envelope_id == bindparam("of"))
+_FINISH = update(BODIES).where(BODIES.c.envelope_id == bindparam("of")).values(whole=True)
+_PARTS = (
+    select(BODY_PARTS.c.offset, BODY_PARTS.c.data)
+    .where(BODY_PARTS.c.envelope_id == bindparam("of"), BODY_PARTS.c.offset <= bindparam("from_offset"))
+    .order_by(BODY_PARTS.c.offset.desc())
+    .limit(1)
+)
 
 
 def begin_body(tx: Connection, envelope_id: bytes, length: int) -> None:
     """Make room for a body that has not come yet; a body that has begun stays as it is."""
-    if tx.execute(select(BODIES.c.length).where(BODIES.c.envelope_id == envelope_id)).scalar() is None:
+    if tx.execute(_WHOLE, {"of": envelope_id}).scalar() is None:
         tx.execute(insert(BODIES).values(envelope_id=envelope_id, length=length, whole=False))
 
 
 def append_part(tx: Connection, envelope_id: bytes, offset: int, data: bytes) -> None:
     """Keep the next bytes of a body."""
-    tx.execute(insert(BODY_PARTS).values(envelope_id=envelope_id, offset=offset, data=data, length=len(data)))
+    tx.execute(_PUT_PART, {"envelope_id": envelope_id, "offset": offset, "data": data, "length": len(data)})
 
 
 def received(tx: Connection, envelope_id: bytes) -> int:
@@ -29,12 +38,12 @@ def received(tx: Connection, envelope_id: bytes) -> int:
 
 def finish_body(tx: Connection, envelope_id: bytes) -> None:
     """Mark a body whole: all bytes are here and give the signed root."""
-    tx.execute(update(BODIES).where(BODIES.c.envelope_id == envelope_id).values(whole=True))
+    tx.execute(_FINISH, {"of": envelope_id})
 
 
 def is_whole(tx: Connection, envelope_id: bytes) -> bool:
     """Whether the verified body is here."""
-    return bool(tx.execute(select(BODIES.c.whole).where(BODIES.c.envelope_id == envelope_id)).scalar())
+    return bool(tx.execute(_WHOLE, {"of": envelope_id}).scalar())
 
 
 def drop_unfinished(tx: Connection, envelope_id: bytes) -> None:
@@ -44,9 +53,7 @@ def drop_unfinished(tx: Connection, envelope_id: bytes) -> None:
 
 def part_at(tx: Connection, envelope_id: bytes, offset: int) -> bytes:
     """The bytes from `offset` to the end of the row that holds it; empty at the end."""
-    parts = BODY_PARTS.c
-    query = select(parts.offset, parts.data).where(parts.envelope_id == envelope_id, parts.offset <= offset)
-    row = tx.execute(query.order_by(parts.offset.desc()).limit(1)).first()
+    row = tx.execute(_PARTS, {"of": envelope_id, "from_offset": offset}).first()
     return row.data[offset - row.offset :] if row else b""
 
 
@@ -57,9 +64,3 @@ def read_body(tx: Connection, envelope_id: bytes, offset: int, length: int) -> b
         pieces.append(piece)
         offset, length = offset + len(piece), length - len(piece)
     return b"".join(pieces)
-
-
-def offsets(tx: Connection, envelope_id: bytes) -> Iterator[int]:
-    """Where each kept part begins."""
-    query = select(BODY_PARTS.c.offset).where(BODY_PARTS.c.envelope_id == envelope_id)
-    yield from list(tx.execute(query.order_by(BODY_PARTS.c.offset)).scalars())

@@ -3,18 +3,32 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
-from sqlalchemy import Connection, Row, delete, func, insert, select, update
+from sqlalchemy import Connection, Row, bindparam, delete, func, insert, select, update
 
 from node.courier import Parcel
 from node.store.bodies import received
-from node.store.log import replace
 from node.store.tables import ENVELOPES, HOPS, INBOX, ITEMS
 
 INTAKE = "intake"
 QUEUED = "queued"
 DONE = "done"
+
+# Built once: these run for every cable.
+_ITEM = select(ITEMS).where(ITEMS.c.item_id == bindparam("of"))
+_STATE = select(ITEMS.c.state).where(ITEMS.c.item_id == bindparam("of"))
+_PUT_ITEM = insert(ITEMS)
+_SET_STATE = update(ITEMS).where(ITEMS.c.item_id == bindparam("of")).values(
+    state=bindparam("to_state"), head=bindparam("to_head"), arrival=bindparam("to_arrival")
+)
+_ENVELOPE = select(ENVELOPES).where(ENVELOPES.c.envelope_id == bindparam("of"))
+_PUT_ENVELOPE = insert(ENVELOPES)
+_HOLDERS = select(INBOX.c.terminal_id).where(INBOX.c.item_id == bindparam("of"))
+_PUT_INBOX = insert(INBOX)
+_SET_HOP = update(HOPS).where(HOPS.c.envelope_id == bindparam("of"), HOPS.c.post == bindparam("at_post")).values(
+    state=bindparam("to_state"), at=bindparam("to_at")
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,18 +55,21 @@ class StoredEnvelope:
 
 
 def put_item(tx: Connection, item: CourierItem, state: str, now: int) -> None:
-    """Store an item, or bring a stored one into another state."""
-    parcel = item.parcel
-    replace(
-        tx, ITEMS, item_id=parcel.item_id, kind=parcel.kind, origin=parcel.origin, destination=parcel.destination,
-        precedence=parcel.precedence, expires_at=parcel.expires_at, size_seen=parcel.size_seen, head=item.head,
-        body_length=parcel.length, envelope_id=item.envelope_id, state=state, arrival=parcel.arrival, at=now,
-    )
+    """Store an item, or bring a stored one into another state. Of one that is DONE only its id is remembered."""
+    parcel, head = item.parcel, b"" if state == DONE else item.head
+    change = {"of": parcel.item_id, "to_state": state, "to_head": head, "to_arrival": parcel.arrival}
+    if tx.execute(_SET_STATE, change).rowcount == 0:
+        tx.execute(_PUT_ITEM, {
+            "item_id": parcel.item_id, "kind": parcel.kind, "origin": parcel.origin, "head": head,
+            "destination": parcel.destination, "precedence": parcel.precedence, "expires_at": parcel.expires_at,
+            "size_seen": parcel.size_seen, "body_length": parcel.length, "envelope_id": item.envelope_id,
+            "state": state, "arrival": parcel.arrival, "at": now,
+        })
 
 
-def finish_item(tx: Connection, item_id: bytes) -> None:
+def finish_item(tx: Connection, parcel: Parcel) -> None:
     """The item's way ends here: only its id is remembered, to know a duplicate."""
-    tx.execute(update(ITEMS).where(ITEMS.c.item_id == item_id).values(state=DONE, head=b""))
+    tx.execute(_SET_STATE, {"of": parcel.item_id, "to_state": DONE, "to_head": b"", "to_arrival": parcel.arrival})
 
 
 def drop_item(tx: Connection, item_id: bytes) -> None:
@@ -62,13 +79,13 @@ def drop_item(tx: Connection, item_id: bytes) -> None:
 
 def item(tx: Connection, item_id: bytes) -> CourierItem | None:
     """The stored item, in any state."""
-    row = tx.execute(select(ITEMS).where(ITEMS.c.item_id == item_id)).first()
+    row = tx.execute(_ITEM, {"of": item_id}).first()
     return CourierItem(_parcel(row), row.envelope_id, row.head) if row else None
 
 
 def is_stored(tx: Connection, item_id: bytes) -> bool:
     """Whether the item was ever stored whole."""
-    return tx.execute(select(ITEMS.c.state).where(ITEMS.c.item_id == item_id)).scalar() in (QUEUED, DONE)
+    return tx.execute(_STATE, {"of": item_id}).scalar() in (QUEUED, DONE)
 
 
 def parcels(tx: Connection, state: str) -> list[Parcel]:
@@ -98,31 +115,26 @@ def queue_sizes(tx: Connection) -> list[tuple[str, int, int]]:
 def put_envelope(tx: Connection, envelope: StoredEnvelope) -> None:
     """Remember an envelope; the same one twice is one."""
     if envelope_of(tx, envelope.envelope_id) is None:
-        tx.execute(insert(ENVELOPES).values(
-            envelope_id=envelope.envelope_id, cable_id=envelope.cable_id, origin=envelope.origin,
-            terminal_id=envelope.terminal_id, body_root=envelope.body_root, precedence=envelope.precedence,
-            expires_at=envelope.expires_at, draft=envelope.draft,
-        ))
+        tx.execute(_PUT_ENVELOPE, asdict(envelope))
 
 
 def envelope_of(tx: Connection, envelope_id: bytes) -> StoredEnvelope | None:
     """The envelope, or None."""
-    row = tx.execute(select(ENVELOPES).where(ENVELOPES.c.envelope_id == envelope_id)).first()
+    row = tx.execute(_ENVELOPE, {"of": envelope_id}).first()
     return StoredEnvelope(*row) if row else None
 
 
 def deliver(tx: Connection, terminal_ids: Iterable[bytes], item: CourierItem) -> None:
     """Put the item into the inboxes of these terminals, once."""
     parcel = item.parcel
-    taken = select(INBOX.c.terminal_id).where(INBOX.c.item_id == parcel.item_id)
-    have = set(tx.execute(taken).scalars())
+    have = set(tx.execute(_HOLDERS, {"of": parcel.item_id}).scalars())
     rows = [
         {"terminal_id": one, "kind": parcel.kind, "content": item.head, "body_length": parcel.length,
          "origin": parcel.origin, "envelope_id": item.envelope_id, "item_id": parcel.item_id}
         for one in terminal_ids if one not in have
     ]
     if rows:
-        tx.execute(insert(INBOX), rows)
+        tx.execute(_PUT_INBOX, rows)
 
 
 def inbox(tx: Connection, terminal_id: bytes, after: int, limit: int) -> list[Row[tuple[object, ...]]]:
@@ -139,7 +151,8 @@ def readers(tx: Connection, envelope_id: bytes) -> list[bytes]:
 
 def set_hop(tx: Connection, envelope_id: bytes, post: str, state: str, now: int) -> None:
     """Note how far an envelope of this post has come on its way to `post`."""
-    replace(tx, HOPS, envelope_id=envelope_id, post=post, state=state, at=now)
+    if tx.execute(_SET_HOP, {"of": envelope_id, "at_post": post, "to_state": state, "to_at": now}).rowcount == 0:
+        tx.execute(insert(HOPS), {"envelope_id": envelope_id, "post": post, "state": state, "at": now})
 
 
 def hops(tx: Connection, envelope_id: bytes) -> list[tuple[str, str, int]]:
