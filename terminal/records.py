@@ -78,7 +78,10 @@ class Sealed:
 
 @dataclass(frozen=True, slots=True)
 class ReceiptRecord(Record):
-    """A checked receipt, own or received: the kind of crypto_msg.receipt and the canonical SignedReceipt."""
+    """A checked receipt, own or received: the kind of crypto_msg.receipt and the canonical SignedReceipt.
+
+    `salt`: of the anchor of an own DELIVERED, so that the receipt is anchored once however often it is handed in.
+    """
 
     envelope_id: bytes
     kind: int
@@ -86,6 +89,7 @@ class ReceiptRecord(Record):
     post: str
     at: int
     signed: bytes
+    salt: bytes = field(default=b"", repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,14 +106,27 @@ class Job(Record):
 
 @dataclass(frozen=True, slots=True)
 class Aside(Record):
-    """Something that was refused, or contradicts what is known, with its named reason."""
+    """Something that was refused, or contradicts what is known, with its named reason. `key` and `code` name it.
+
+    `envelope_id`: the cable that it is about, empty if none. An inbox item that was refused has its `wire_kind` and is
+    tried again `tries` times. `count`: how many an alarm stands for.
+    """
 
     key: bytes
     code: str
     text: str
     origin: str
     at: int
-    content: bytes = b""
+    content: bytes = field(default=b"", repr=False)
+    envelope_id: bytes = b""
+    wire_kind: int = 0
+    tries: int = 0
+    count: int = 0
+
+    @property
+    def is_item(self) -> bool:
+        """Whether this is an item of the inbox, not an alarm of the terminal's own."""
+        return self.wire_kind > 0
 
 
 def _frozen(value: Any) -> Any:

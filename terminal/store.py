@@ -1,4 +1,4 @@
-"""The terminal's local store: one SQLite file, every content column sealed, one transaction for what belongs together."""
+"""The terminal's local store: every content column sealed, one transaction for what belongs together."""
 
 from __future__ import annotations
 
@@ -8,70 +8,18 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import (
-    Column,
-    ColumnElement,
-    Connection,
-    Engine,
-    Integer,
-    LargeBinary,
-    MetaData,
-    String,
-    Table,
-    create_engine,
-    delete,
-    event,
-    insert,
-    select,
-    true,
-    update,
-)
+from sqlalchemy import ColumnElement, delete, insert, select, true, update
 from sqlalchemy.dialects.sqlite import insert as upsert
 from sqlalchemy.exc import SQLAlchemyError
 
-from protos.errors import Malformed, Unavailable
+from ledger.proof import TlogProof
+from protos.errors import Unavailable
+from terminal.asides import AsideRows
 from terminal.failpoint import reach
 from terminal.numbers import Numbers
-from terminal.records import Aside, CableRecord, Job, ReceiptRecord, Sealed
+from terminal.records import CableRecord, Job, ReceiptRecord, Sealed
+from terminal.schema import cable, counter, envelope, job, open_engine, prepare, proof, receipt, setting
 from terminal.sealing import Sealer
-
-SCHEMA_VERSION = 1
-metadata = MetaData()
-
-setting = Table("setting", metadata, Column("name", String, primary_key=True), Column("content", LargeBinary))
-cable = Table(
-    "cable",
-    metadata,
-    Column("number", Integer, primary_key=True),
-    Column("envelope", LargeBinary, unique=True),
-    Column("cable", LargeBinary, index=True),
-    Column("box", String, nullable=False),
-    Column("content", LargeBinary, nullable=False),
-)
-envelope = Table(
-    "envelope",
-    metadata,
-    Column("envelope", LargeBinary, primary_key=True),
-    Column("head", LargeBinary, nullable=False),
-    Column("body", LargeBinary, nullable=False),
-)
-receipt = Table(
-    "receipt",
-    metadata,
-    Column("slot", LargeBinary, primary_key=True),
-    Column("envelope", LargeBinary, index=True),
-    Column("content", LargeBinary, nullable=False),
-)
-job = Table(
-    "job",
-    metadata,
-    Column("number", Integer, primary_key=True),
-    Column("slot", LargeBinary, unique=True),
-    Column("content", LargeBinary, nullable=False),
-)
-counter = Table("counter", metadata, Column("slot", LargeBinary, primary_key=True), Column("content", LargeBinary))
-proof = Table("proof", metadata, Column("envelope", LargeBinary, primary_key=True), Column("content", LargeBinary))
-aside = Table("aside", metadata, Column("slot", LargeBinary, primary_key=True), Column("content", LargeBinary))
 
 
 class Store:
@@ -80,7 +28,7 @@ class Store:
     def __init__(self, path: Path, store_key: bytes) -> None:
         self._sealer = Sealer(store_key)
         os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
-        self._engine = _engine(path)
+        self._engine = open_engine(path)
         with self.transaction():
             pass
 
@@ -92,7 +40,7 @@ class Store:
         """Everything inside is durable together or not at all."""
         try:
             with self._engine.begin() as connection:
-                _prepare(connection)
+                prepare(connection)
                 yield Transaction(connection, self._sealer)
                 reach()
             reach()
@@ -104,12 +52,8 @@ class Store:
             ) from problem
 
 
-class Transaction:
+class Transaction(AsideRows):
     """Typed reads and writes on the store. Ids go in as they are and are stored as tags."""
-
-    def __init__(self, connection: Connection, sealer: Sealer) -> None:
-        self._connection = connection
-        self._sealer = sealer
 
     # settings: small durable values by name
 
@@ -227,25 +171,16 @@ class Transaction:
     # anchor proofs that this terminal has checked itself
 
     def add_proof(self, envelope_id: bytes, text: bytes) -> None:
-        tag = self._tag("envelope", envelope_id)
+        """Keep a checked proof; of several the one of the lowest log index, which says since when."""
+        tag, known = self._tag("envelope", envelope_id), self.proof(envelope_id)
+        if known is not None and TlogProof.decode(known).index <= TlogProof.decode(text).index:
+            return
         self._put(proof, {"envelope": tag}, {"content": self._sealer.seal(f"proof/{tag.hex()}", text)})
 
     def proof(self, envelope_id: bytes) -> bytes | None:
         tag = self._tag("envelope", envelope_id)
         found = self._connection.scalar(select(proof.c.content).where(proof.c.envelope == tag))
         return None if found is None else self._sealer.open(f"proof/{tag.hex()}", found)
-
-    # what was refused or contradicts: kept aside with its reason, the first of a kind
-
-    def add_aside(self, one: Aside) -> None:
-        slot = self._tag("aside", one.code.encode(), one.key)
-        content = self._sealer.seal(f"aside/{slot.hex()}", one.encode())
-        self._connection.execute(upsert(aside).values(slot=slot, content=content).on_conflict_do_nothing())
-
-    def asides(self) -> list[Aside]:
-        rows = self._connection.execute(select(aside.c.slot, aside.c.content))
-        found = [Aside.decode(self._sealer.open(f"aside/{slot.hex()}", content)) for slot, content in rows]
-        return sorted(found, key=lambda one: one.at)
 
     def _cable_row(self, record: CableRecord) -> dict[str, Any]:
         envelope_tag, tag = self._tag("envelope", record.envelope_id), self._tag("cable", record.cable_id)
@@ -260,41 +195,6 @@ class Transaction:
             for number, envelope_tag, tag, content in rows
         ]
 
-    def _tag(self, *parts: str | bytes) -> bytes:
-        return self._sealer.tag(*(part.encode() if isinstance(part, str) else part for part in parts))
-
-    def _put(self, table: Table, key: dict[str, Any], values: dict[str, Any]) -> None:
-        statement = upsert(table).values(**key, **values)
-        self._connection.execute(statement.on_conflict_do_update(index_elements=list(key), set_=values))
-
-
-def _engine(path: Path) -> Engine:
-    engine = create_engine(f"sqlite:///{path}", connect_args={"isolation_level": None, "timeout": 30.0})
-
-    @event.listens_for(engine, "connect")
-    def _configure(connection: Any, _record: object) -> None:
-        connection.execute("PRAGMA journal_mode=DELETE")
-        connection.execute("PRAGMA synchronous=EXTRA")
-        connection.execute("PRAGMA secure_delete=ON")
-
-    @event.listens_for(engine, "begin")
-    def _begin(connection: Connection) -> None:
-        connection.exec_driver_sql("BEGIN IMMEDIATE")
-
-    return engine
-
 
 def _cable_place(envelope_tag: bytes, cable_tag: bytes) -> str:
     return f"cable/{envelope_tag.hex()}/{cable_tag.hex()}"
-
-
-def _prepare(connection: Connection) -> None:
-    version = connection.exec_driver_sql("PRAGMA user_version").scalar_one()
-    if version == SCHEMA_VERSION:
-        return
-    if version:
-        raise Malformed(
-            "store-version", f"the store has schema {version}, this program knows {SCHEMA_VERSION}", hint="update it"
-        )
-    metadata.create_all(connection)
-    connection.exec_driver_sql(f"PRAGMA user_version = {SCHEMA_VERSION}")

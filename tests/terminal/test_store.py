@@ -1,0 +1,70 @@
+"""The local store's bounds: what is refused never fills the disk, and what counts most stays."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from support.ministry import Ministry, Officers
+from terminal import asides
+from terminal.compose import Composition
+from terminal.records import Aside
+from terminal.store import Store
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[Store]:
+    made = Store(tmp_path / "store.db", bytes(32))
+    yield made
+    made.close()
+
+
+def refused(number: int, content: bytes = b"") -> Aside:
+    return Aside(number.to_bytes(8), "malformed", f"item {number}", "DEL", number, content, wire_kind=1)
+
+
+def add(store: Store, *some: Aside) -> list[Aside]:
+    with store.transaction() as transaction:
+        for one in some:
+            transaction.add_aside(one)
+    with store.transaction() as transaction:
+        return transaction.asides()
+
+
+def test_of_one_reason_only_the_first_is_kept(store: Store) -> None:
+    one = refused(1)
+    assert add(store, one, Aside(one.key, one.code, "again", "WAS", 9)) == [one]
+
+
+def test_a_flood_of_refused_items_drops_the_oldest_and_says_so(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(asides, "MAX_ASIDES", 20)
+    alarm = Aside(b"clone", "wrap-number-repeated", "a copy of a terminal", "WAS", 0)
+    kept = add(store, alarm, *map(refused, range(1, 61)))
+    assert len(kept) <= 20 and alarm in kept and refused(60) in kept and refused(1) not in kept
+    (full,) = (one for one in kept if one.code == "asides-full")
+    assert full.count == 61 - (len(kept) - 1) and str(full.count) in full.text
+
+
+def test_large_items_are_bounded_by_bytes(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(asides, "MAX_ASIDE_BYTES", 10_000)
+    kept = add(store, *(refused(number, bytes(1000)) for number in range(1, 40)))
+    assert sum(len(one.content) for one in kept) < 10_000 and refused(39, bytes(1000)) in kept
+
+
+def test_of_several_proofs_the_earliest_entry_is_kept(ministry: Ministry, officer: Officers) -> None:
+    sender = officer("DHA")
+    sent = sender.send(Composition(("DEL",), 1, 1, "Trade", "Text."))
+    ((_, post, item, salt),) = ministry.pending_items
+    proofs = []
+    for _ in range(2):
+        ministry.pending_items = [(sent.envelope_id, post, item, salt)]
+        ministry.close_slot()
+        proofs.append(ministry.item_proofs[sent.envelope_id])
+    for order in ((1, 0, 1), (0, 1)):
+        for place in order:
+            with sender.session.store.transaction() as transaction:
+                transaction.add_proof(sent.envelope_id, proofs[place])
+        with sender.session.store.transaction() as transaction:
+            assert transaction.proof(sent.envelope_id) == proofs[0]
