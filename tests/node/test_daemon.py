@@ -318,6 +318,8 @@ def test_a_flipped_byte_in_the_stored_log_is_refused_by_name(posts: Posts) -> No
 
 
 def test_a_disk_that_takes_no_more_stops_the_daemon_with_a_sentence(posts: Posts) -> None:
+    with posts.terminal("DEL") as terminal:
+        terminal.send(cable("LON", subject="before"))  # DEL has LON's prekeys from now on
     assert posts.stop("LON") == 0
     path = node_folder(posts.home("LON")) / "node.db"
     posts.start("LON", file_limit=path.stat().st_size // 512 + 100)
