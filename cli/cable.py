@@ -108,7 +108,8 @@ def list_cables(place: Place, box: str | None, as_json: bool) -> None:
     with place.open() as terminal:
         _sync(terminal)
         records = terminal.cables(box)
-        emit(list_json(records, terminal.alarms()), as_json, list_text(records, terminal.alarms()))
+        alarms = terminal.alarms()
+        emit(list_json(records, alarms), as_json, list_text(records, alarms))
 
 
 @cable.command("read")

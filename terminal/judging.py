@@ -165,7 +165,8 @@ def _left_out_alarm(record: CableRecord, seat: Seat, at: int) -> Aside:
         f"terminal {terminal.terminal_id.hex()[:16]} of {terminal.post} cannot open cable {record.cable_id.hex()}:"
         " its prekey bundle could not be had, or does not hold"
     )
-    return Aside(record.envelope_id + terminal.terminal_id, "terminal-left-out", text, terminal.post, at)
+    key, about = record.envelope_id + terminal.terminal_id, record.envelope_id
+    return Aside(key, "terminal-left-out", text, terminal.post, at, envelope_id=about)
 
 
 def _expansions(draft: Draft, state: ProvedState) -> tuple[Expansion, ...]:

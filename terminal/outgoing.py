@@ -6,11 +6,13 @@ The stored bytes are handed in again after a crash, never sealed again; the node
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 from protos.errors import DutabartaError, Malformed, Refused, Unavailable, VerificationFailed
 from terminal.failpoint import reach
 from terminal.records import Aside, Job, Sealed
 from terminal.session import Session
+from terminal.store import Transaction
 
 CABLE, RECEIPT = "cable", "receipt"
 PIECE_BYTES = 64 * 1024
@@ -32,6 +34,8 @@ def flush(session: Session) -> None:
         reach()
         with session.store.transaction() as transaction:
             transaction.end_job(job)
+            if job.kind == CABLE:
+                _note_handed_in(transaction, job.key, session.clock())
 
 
 def flush_if_possible(session: Session) -> bool:
@@ -61,13 +65,21 @@ def _put_receipt(session: Session, job: Job) -> None:
     session.desk.put_receipt(job.content, job.wire_kind, job.envelope_id, job.salt)
 
 
+def _note_handed_in(transaction: Transaction, envelope_id: bytes, at: int) -> None:
+    for number, record in transaction.find_cables(envelope_id):
+        transaction.change_cable(number, replace(record, handed_in_at=at))
+
+
 _PUT = {CABLE: _put_cable, RECEIPT: _put_receipt}
 
 
 def _alarm(session: Session, job: Job, problem: DutabartaError) -> None:
     text = f"the node does not take this {job.kind}: {problem.text}"
     with session.store.transaction() as transaction:
-        transaction.add_aside(Aside(job.key, problem.code, text, session.config.post, session.clock()))
+        about = job.key if job.kind == CABLE else job.envelope_id
+        transaction.add_aside(
+            Aside(job.key, problem.code, text, session.config.post, session.clock(), envelope_id=about)
+        )
 
 
 def _pieces(sealed: Sealed) -> Iterator[bytes]:

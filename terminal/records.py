@@ -40,7 +40,8 @@ class CableRecord(Record):
 
     `state`: in: new, read, acknowledged; out: released; drafts: awaiting release, co-released, released.
     `drafter`, `releasers`: officer ids (16 bytes) as they stood at S. `signatures`: (purpose, key id, signature) over
-    the draft bytes, for whoever releases. `n` numbers the originating terminal's wraps for this one.
+    the draft bytes, for whoever releases. `n` numbers the originating terminal's wraps for this one. `handed_in_at`:
+    when the own node had taken what was sealed here, POSIX seconds.
     """
 
     box: str
@@ -62,6 +63,7 @@ class CableRecord(Record):
     drafter: bytes = b""
     releasers: tuple[bytes, ...] = ()
     signatures: tuple[tuple[str, bytes, bytes], ...] = ()
+    handed_in_at: int = 0
 
     def with_state(self, state: str) -> CableRecord:
         """The same cable, gone on to `state`."""

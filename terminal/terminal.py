@@ -15,6 +15,7 @@ from ledger.policy import parse_policy
 from node.client import NodeClient
 from protos.errors import DutabartaError, Refused, Unavailable, VerificationFailed
 from terminal import drafting, outgoing, prekeys, sending
+from terminal.anchors import missing_anchors
 from terminal.compose import Composed, Composition, compose
 from terminal.desk import Desk
 from terminal.folder import Folder
@@ -29,6 +30,7 @@ from terminal.records import (
     DRAFTS,
     IN,
     NEW,
+    OUT,
     READ,
     RELEASED,
     Aside,
@@ -170,9 +172,10 @@ class Terminal:
         return outgoing.waiting(self.session, record.envelope_id)
 
     def alarms(self) -> list[Aside]:
-        """What was kept aside, with its reasons, oldest first."""
+        """What was kept aside, with its reasons, oldest first; then the cables whose anchor is overdue."""
         with self.session.store.transaction() as transaction:
-            return transaction.asides()
+            kept = transaction.asides()
+        return [*kept, *missing_anchors(self.session, self.cables(OUT))]
 
     # --- inside --------------------------------------------------------------------------------------------
 
@@ -238,7 +241,8 @@ class Terminal:
             return
         text = f"the originator could not be told READ: {problem.text}"
         with self.session.store.transaction() as transaction:
-            transaction.add_aside(Aside(record.envelope_id, problem.code, text, record.post, self.session.clock()))
+            now, about = self.session.clock(), record.envelope_id
+            transaction.add_aside(Aside(about, problem.code, text, record.post, now, envelope_id=about))
 
 
 def _gave_way(one: CableRecord, all_of_id: Sequence[CableRecord]) -> bool:

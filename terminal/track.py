@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from crypto_msg.receipt import ReceiptKind
 from protos.errors import Unavailable
+from terminal.anchors import missing_anchors
 from terminal.outgoing import waiting
 from terminal.proofs import find_proof
 from terminal.records import CableRecord
@@ -30,7 +31,10 @@ class Progress:
 
 @dataclass(frozen=True, slots=True)
 class Tracked:
-    """`anchored` only after this terminal has checked the proof; `entry_index` then says where."""
+    """`anchored` only after this terminal has checked the proof; `entry_index` then says where.
+
+    `alarms`: what is wrong with this cable.
+    """
 
     progress: tuple[Progress, ...]
     anchored: bool
@@ -47,11 +51,11 @@ def track(session: Session, record: CableRecord) -> Tracked:
             _raise(best, Progress(hop.post, hop.state, hop.at))
     with session.store.transaction() as transaction:
         receipts = transaction.receipts(record.envelope_id)
-        asides = transaction.asides()
+        asides = [one for one in transaction.asides() if one.envelope_id == record.envelope_id]
     for one in receipts:
         _raise(best, Progress(one.post, _OF_RECEIPT[ReceiptKind(one.kind)], one.at))
     anchor = _anchor(session, record)
-    alarms = tuple(one.text for one in asides if one.code == "receipt-contradicts")
+    alarms = tuple(one.text for one in (*asides, *missing_anchors(session, [record])))
     return Tracked(tuple(best[post] for post in sorted(best)), anchor is not None, anchor or 0, alarms)
 
 
