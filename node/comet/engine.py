@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import os
 import signal
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from node.comet.home import EngineHome, EnginePeer
@@ -36,7 +37,7 @@ class Engine:
         alarm: Callable[[str, str], None],
         *,
         on_caught_up: Callable[[bool], None] = lambda caught_up: None,
-        environment: dict[str, str] | None = None,
+        environment: Callable[[], Mapping[str, str]] = lambda: os.environ,
     ) -> None:
         self.rpc = EngineRpc(home.rpc_socket)
         self.last_words: deque[str] = deque(maxlen=_LINES_KEPT)
@@ -77,7 +78,7 @@ class Engine:
         process = await asyncio.create_subprocess_exec(
             self._program, "start", "--home", self._home.path,
             stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT,
-            cwd=self._home.path, env=self._environment,
+            cwd=self._home.path, env=self._environment(),
         )  # fmt: skip
         self._process, self.starts = process, self.starts + 1
         try:

@@ -103,7 +103,7 @@ class EngineHome:
         settings = self.path / "config"
         write_file(settings / "config.toml", config_toml(self, config).encode())
         write_file(settings / "genesis.json", genesis_json(start))
-        write_file(settings / "node_key.json", _json({"priv_key": _private(signer)}))
+        write_file(settings / "node_key.json", node_key_json(signer))
         write_file(settings / "priv_validator_key.json", _json(validator_key(signer)))
 
 
@@ -169,6 +169,14 @@ def genesis_json(start: EngineStart) -> bytes:
             "app_state": json.loads(start.app_state),
         }
     )
+
+
+def node_key_json(signer: SoftwareSigner) -> bytes:
+    """CometBFT's node_key.json. The consensus key is the peer key too, so that the ledger knows every peer's id.
+
+    What it signs as a peer has 32 bytes; a vote is longer, because it names the chain. No one is mistaken for another.
+    """
+    return _json({"priv_key": _private(signer)})
 
 
 def validator_key(signer: SoftwareSigner) -> Mapping[str, object]:

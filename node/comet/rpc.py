@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -41,42 +43,41 @@ class EngineRpc:
 
     async def status(self) -> EngineStatus:
         """Height and whether it catches up."""
-        sync = (await self._ask("status"))["sync_info"]
-        return EngineStatus(int(sync["latest_block_height"]), bool(sync["catching_up"]))
+        answer = await self._call("status")
+        with _read("status"):
+            sync = answer["result"]["sync_info"]
+            return EngineStatus(int(sync["latest_block_height"]), bool(sync["catching_up"]))
 
     async def peers(self) -> frozenset[str]:
         """The ids of the connected peers."""
-        return frozenset(one["node_info"]["id"] for one in (await self._ask("net_info"))["peers"])
+        answer = await self._call("net_info")
+        with _read("net_info"):
+            return frozenset(str(one["node_info"]["id"]) for one in answer["result"]["peers"])
 
     async def dial(self, peers: list[str]) -> None:
         """Dial these (id@host:port) now, whatever back-off the engine is in."""
-        await self._ask("dial_peers", peers=peers, persistent=True, unconditional=False, private=False)
+        answer = await self._call("dial_peers", peers=peers, persistent=True, unconditional=False, private=False)
+        with _read("dial_peers"):
+            answer["result"]
 
     async def broadcast(self, tx: bytes) -> Broadcasted:
         """Into the pool. What is there already counts as taken."""
         answer = await self._call("broadcast_tx_sync", tx=base64.b64encode(tx).decode())
-        if "error" in answer:
-            text = str(answer["error"].get("data") or answer["error"].get("message"))
-            return Broadcasted(IN_CACHE in text, text)
-        result = answer["result"]
-        return Broadcasted(result["code"] == 0, str(result["log"]))
-
-    async def _ask(self, method: str, **params: object) -> Any:
-        answer = await self._call(method, **params)
-        if "error" in answer:
-            raise _silent(f"{method}: {answer['error']}")
-        return answer["result"]
+        with _read("broadcast_tx_sync"):
+            if "error" in answer:
+                text = str(answer["error"].get("data") or answer["error"].get("message"))
+                return Broadcasted(IN_CACHE in text, text)
+            return Broadcasted(answer["result"]["code"] == 0, str(answer["result"]["log"]))
 
     async def _call(self, method: str, **params: object) -> Any:
         body = json.dumps({"jsonrpc": "2.0", "id": 1, "method": method, "params": params}).encode()
         try:
             async with asyncio.timeout(self._seconds):
-                answer = json.loads(await self._exchange(body))
-        except (OSError, TimeoutError, ValueError, asyncio.IncompleteReadError, asyncio.LimitOverrunError) as problem:
+                data = await self._exchange(body)
+        except (OSError, TimeoutError, asyncio.IncompleteReadError, asyncio.LimitOverrunError) as problem:
             raise _silent(f"{method}: {type(problem).__name__} {problem}") from problem
-        if not isinstance(answer, dict) or not ({"result", "error"} & answer.keys()):
-            raise _silent(f"{method}: no JSON-RPC answer")
-        return answer
+        with _read(method):
+            return json.loads(data)
 
     async def _exchange(self, body: bytes) -> bytes:
         reader, writer = await asyncio.open_unix_connection(self._socket, limit=_HEAD_BYTES)
@@ -99,8 +100,17 @@ async def _read_body(reader: asyncio.StreamReader) -> bytes:
         parts.append(part)
         size += len(part)
         if size > MAX_ANSWER_BYTES:
-            raise ValueError(f"an answer of over {MAX_ANSWER_BYTES} bytes")
+            raise OSError(f"an answer of over {MAX_ANSWER_BYTES} bytes")
     return b"".join(parts)
+
+
+@contextmanager
+def _read(method: str) -> Iterator[None]:
+    """Whatever an answer lacks is one error."""
+    try:
+        yield
+    except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as problem:
+        raise _silent(f"{method}: an answer without {problem}") from problem
 
 
 def _silent(text: str) -> Unavailable:

@@ -1,20 +1,25 @@
-"""Real CometBFT processes over real ledgers: blocks, crashes, a joiner, a proposer of garbage refused."""
+"""Real CometBFT processes over real ledgers: blocks, crashes, an idle network, another engine, a joiner, a double vote."""
 
 from __future__ import annotations
 
 import asyncio
 import os
 import signal
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from ledger.block import decode_record
-from support.engines import Validator, built_engine, running, until, validators
+from ledger.bodies import EngineChanged, ValidatorsChanged
+from ledger.machine import Machine
+from node.modules import MODULES
+from support.engines import Validator, agree, built_engine, running, until, validators
 from support.network import TestNetwork
 
 pytestmark = pytest.mark.xdist_group("engine")  # the engine is built once, and its processes want the machine
 COUNCIL = ("DEL", "DHA", "LON", "WAS")
+POSTS = ("DHA", "DEL", "LON", "WAS", "PAR")
 
 
 @pytest.fixture(scope="module")
@@ -22,56 +27,183 @@ def program() -> Path:
     return built_engine()
 
 
-def network_of(codes: tuple[str, ...]) -> TestNetwork:
-    return TestNetwork.make(("DHA", "DEL", "LON", "WAS", "PAR"), seed=11, validators=codes)
+def network_of(*codes: str) -> TestNetwork:
+    return TestNetwork.make(POSTS, seed=11, validators=codes)
 
 
-def agree(nodes: list[Validator], size: int) -> bool:
-    """Whether all stand at this size with one root, in their machines and in their stores."""
-    return all(one.chain.size == size for one in nodes) and len({one.chain.machine.root for one in nodes}) == 1
+async def enter(at: Validator, code: str, everyone: list[Validator]) -> None:
+    """One batch of the post, handed in at one validator, until all have it."""
+    leaf, size = at.network.batch(at.chain.machine, code), at.chain.size + 2
+    assert at.submit(leaf).code == "pending"
+    await until(lambda: agree(everyone, size), failed=at.words)
+    assert at.outcome(leaf).code == "accepted"
 
 
 def test_four_engines_lead_four_ledgers_to_equal_roots(tmp_path: Path, program: Path) -> None:
-    network = network_of(COUNCIL)
-    nodes = validators(tmp_path, network, COUNCIL, program)
+    nodes = validators(tmp_path, network_of(*COUNCIL), COUNCIL, program)
+    everyone = list(nodes.values())
 
     async def work() -> None:
-        machine = network.machine()
-        everyone = list(nodes.values())
-        size = machine.size
-        for turn, code in enumerate(("DHA", "DEL", "LON", "WAS", "PAR")):
-            leaf = network.batch(nodes["DHA"].chain.machine, code)
-            at = nodes[COUNCIL[turn % 4]]
-            assert at.submit(leaf).code == "pending"
-            size += 2
-            await until(lambda size=size: agree(everyone, size), failed=lambda: list(at.engine.last_words)[-5:])  # type: ignore[misc]
-            assert at.outcome(leaf).code == "accepted"
-        roots = {one.chain.machine.state.root for one in everyone}
-        assert len(roots) == 1
+        for turn, code in enumerate(POSTS):
+            await enter(nodes[COUNCIL[turn % 4]], code, everyone)
+        assert len({one.chain.machine.state.root for one in everyone}) == 1
 
-    asyncio.run(running(list(nodes.values()), work))
-    assert all(not one.alarms for one in nodes.values())
+    asyncio.run(running(everyone, work))
+    assert all(not one.alarms for one in everyone)
+
+
+def test_an_idle_network_makes_no_block(tmp_path: Path, program: Path) -> None:
+    nodes = validators(tmp_path, network_of(*COUNCIL), COUNCIL, program)
+    everyone = list(nodes.values())
+
+    async def work() -> None:
+        await enter(nodes["DHA"], "DHA", everyone)
+        await asyncio.sleep(1.5)  # the block after an entry, which carries its app hash
+        heights = [one.application.info().height for one in everyone]
+        await asyncio.sleep(3)
+        assert [one.application.info().height for one in everyone] == heights
+
+    asyncio.run(running(everyone, work))
 
 
 def test_a_killed_engine_and_a_restarted_ledger_go_on(tmp_path: Path, program: Path) -> None:
-    network = network_of(COUNCIL)
-    nodes = validators(tmp_path, network, COUNCIL, program)
+    nodes = validators(tmp_path, network_of(*COUNCIL), COUNCIL, program)
+    everyone, victim = list(nodes.values()), nodes["LON"]
 
     async def work() -> None:
-        everyone, victim = list(nodes.values()), nodes["LON"]
-        size = network.machine().size
-        for turn in range(4):
-            nodes["DHA"].submit(network.batch(nodes["DHA"].chain.machine, "DHA"))
-            if turn == 1:
-                process = victim.engine.process_id
-                assert process is not None
-                os.kill(process, signal.SIGKILL)
-            if turn == 2:
-                await victim.stop()
-                await victim.start()
-            size += 2
-            await until(lambda size=size: agree(everyone, size), failed=lambda: list(victim.engine.last_words)[-5:])  # type: ignore[misc]
-        last = next(iter(victim.chain.log.leaves(size - 1, size)))
+        await enter(nodes["DHA"], "DHA", everyone)
+        process = victim.engine.process_id
+        assert process is not None
+        os.kill(process, signal.SIGKILL)
+        await enter(nodes["DHA"], "DEL", everyone)
+        assert victim.engine.starts == 2
+        await victim.stop()
+        await enter(nodes["DHA"], "WAS", [nodes["DHA"], nodes["DEL"], nodes["WAS"]])
+        await victim.start()
+        await enter(nodes["DHA"], "LON", everyone)
+        last = next(iter(victim.chain.log.leaves(victim.chain.size - 1, victim.chain.size)))
         assert decode_record(last).state_root == victim.chain.machine.state.root
 
-    asyncio.run(running(list(nodes.values()), work))
+    asyncio.run(running(everyone, work))
+
+
+@pytest.mark.parametrize("index", range(0, 10))
+def test_an_engine_that_dies_at_each_of_its_fail_points_loses_nothing(
+    tmp_path: Path, program: Path, index: int
+) -> None:
+    network, blocks = solo_then_comet(("DHA",))
+    nodes = validators(tmp_path, network, ("DHA",), program)
+    node = nodes["DHA"]
+    node.preload(blocks)
+    node.environment = {"FAIL_TEST_INDEX": str(index)}
+
+    async def work() -> None:
+        leaf, size = network.batch(node.chain.machine, "DHA"), node.chain.size + 2
+        node.submit(leaf)
+        await until(lambda: node.engine.starts == 1 and node.engine.process_id is None, failed=node.words)
+        node.environment.clear()
+        await until(lambda: node.chain.size == size, failed=node.words)
+        assert node.outcome(leaf).code == "accepted"
+        await enter(node, "DHA", [node])
+
+    asyncio.run(running([node], work))
+    heights = [one.position.height for one in node.commits]
+    assert heights == sorted(set(heights))
+
+
+def solo_then_comet(council: tuple[str, ...]) -> tuple[TestNetwork, list[tuple[bytes, ...]]]:
+    """A network that lived under solo, and its blocks up to the one that puts it under comet."""
+    network = network_of("DHA")
+    machine = network.machine(MODULES)
+    blocks = [network.run(machine, network.batch(machine, code)).leaves for code in ("DHA", "PAR")]
+    body = EngineChanged("comet", machine.size, machine.root, machine.state.root, council)
+    return network, [*blocks, network.run(machine, network.governance(machine, "engine-changed", body)).leaves]
+
+
+def test_a_solo_network_goes_on_under_four_engines_with_log_and_origin_kept(tmp_path: Path, program: Path) -> None:
+    network, blocks = solo_then_comet(COUNCIL)
+    nodes = validators(tmp_path, network, COUNCIL, program)
+    everyone = list(nodes.values())
+    for one in everyone:
+        one.preload(blocks)
+
+    async def work() -> None:
+        before = [*network.leaves, *(leaf for block in blocks for leaf in block)]
+        for code in ("LON", "PAR"):
+            await enter(nodes["WAS"], code, everyone)
+        for one in everyone:
+            assert list(one.chain.log.leaves(0, len(before))) == before
+            assert one.chain.machine.origin == network.machine().origin
+            assert one.application.info().height >= one.application.start.initial_height == 5
+
+    asyncio.run(running(everyone, work))
+
+
+def test_a_follower_becomes_a_validator_from_its_own_log(tmp_path: Path, program: Path) -> None:
+    network = network_of(*COUNCIL)
+    nodes = validators(tmp_path, network, (*COUNCIL, "PAR"), program)
+    council = [nodes[code] for code in COUNCIL]
+
+    async def work() -> None:
+        await enter(nodes["DHA"], "PAR", council)
+        first = council[0].chain.machine
+        change = ValidatorsChanged(("DEL", "DHA", "LON", "PAR"))
+        size = first.size + 2
+        nodes["DHA"].submit(network.governance(first, "validators-changed", change))
+        await until(lambda: agree(council, size), failed=nodes["DHA"].words)
+        nodes["PAR"].preload(blocks_of(nodes["DHA"], network.machine()))
+        await nodes["PAR"].start()
+        try:
+            for code in ("DHA", "DEL", "LON"):
+                await enter(nodes["PAR"], code, list(nodes.values()))
+            await nodes["WAS"].stop()
+            await enter(nodes["PAR"], "PAR", [nodes[code] for code in change.validators])
+            await nodes["WAS"].start()
+        finally:
+            await nodes["PAR"].stop()
+
+    asyncio.run(running(council, work))
+
+
+def blocks_of(node: Validator, founded: Machine) -> list[tuple[bytes, ...]]:
+    """The blocks of a log after its founding."""
+    blocks, block = [], list[bytes]()
+    for leaf in node.chain.log.leaves(founded.size, node.chain.size):
+        block.append(leaf)
+        if leaf[:1] == b"\x02":
+            blocks.append(tuple(block))
+            block.clear()
+    return blocks
+
+
+def test_a_validator_that_votes_twice_is_named_in_a_block_record(tmp_path: Path, program: Path) -> None:
+    network = network_of(*COUNCIL)
+    nodes = validators(tmp_path / "one", network, COUNCIL, program)
+    twin = validators(tmp_path / "two", network, COUNCIL, program)["LON"]
+    twin.ports = {**nodes["LON"].ports, "LON": twin.ports["LON"]}
+    # The same consensus key on two machines; only the peer's key differs, or the others would refuse the second.
+    twin.peer_signer = replace(network.posts["PAR"]).consensus
+    everyone = [*nodes.values(), twin]
+
+    async def work() -> None:
+        honest = nodes["DHA"]
+        for _ in range(60):
+            leaf = network.batch(honest.chain.machine, "DHA")
+            size = honest.chain.size
+            honest.submit(leaf)
+            await until(lambda size=size: honest.chain.size > size, failed=honest.words)  # type: ignore[misc]
+            if offenders(honest):
+                break
+        assert offenders(honest) == {("LON", "duplicate-vote")}
+        others = [nodes[code] for code in ("DEL", "WAS")]
+        await until(lambda: all(offenders(one) for one in others), failed=honest.words)
+        assert len({one.chain.machine.tree.root(honest.chain.size) for one in others if one.chain.size >= size}) <= 1
+
+    size = 0
+    asyncio.run(running(everyone, work))
+
+
+def offenders(node: Validator) -> set[tuple[str, str]]:
+    """(post, offence) in all block records."""
+    records = [decode_record(leaf) for leaf in node.chain.log.leaves(0, node.chain.size) if leaf[:1] == b"\x02"]
+    return {(one.validator, one.offence) for record in records for one in record.misbehaviour}

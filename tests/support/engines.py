@@ -8,26 +8,28 @@ import shutil
 import socket
 import subprocess
 import sys
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
-from keys.signing import CachingVerifier, DirectVerifier
+from keys.signing import CachingVerifier, DirectVerifier, SoftwareSigner
 from ledger.merkle import leaf_hash
 from node.abci.server import AbciServer
 from node.broadcast import Broadcaster
 from node.chain import Chain
 from node.comet.engine import Engine
-from node.comet.home import EngineConfig, EngineHome, EnginePeer
+from node.comet.home import EngineConfig, EngineHome, EnginePeer, node_key_json, write_file
 from node.comet.program import VERSION
 from node.comet.store import load_position, store_commit
 from node.comet.verifier import SharedVerifier
 from node.consensus import Application, CommitBlock
 from node.sequence import EntryOutcome
 from node.shell.recovery import StoredLog, recover
+from node.store import log
 from node.store.database import Database
+from node.store.log import StoredBlock
 from protos.errors import Unavailable
 from support.network import TestNetwork
 
@@ -62,10 +64,23 @@ class Validator:
         self.folder, self.code, self.network = folder, code, network
         self.commits: list[CommitBlock] = []
         self.alarms: list[str] = []
-        self._ports, self._program = ports, program
+        self.ports, self._program = ports, program
+        self.environment: dict[str, str] = {}
+        self.peer_signer: SoftwareSigner | None = None
         self._tasks: list[asyncio.Task[None]] = []
 
-    async def start(self, **environment: str) -> None:
+    def preload(self, blocks: Iterable[tuple[bytes, ...]]) -> None:
+        """Give it a log of its own, as a follower or a solo sequencer has."""
+        database = Database.open_file(self.folder / "node.db")
+        machine = recover(database, self.network.leaves, DirectVerifier())
+        for leaves in blocks:
+            start = machine.size
+            machine.replay_block(leaves)
+            with database.write() as tx:
+                log.append_block(tx, StoredBlock(start, leaves, machine.root))
+        database.close()
+
+    async def start(self) -> None:
         """Recover, listen, start the engine."""
         self.database = Database.open_file(self.folder / "node.db")
         verifier = SharedVerifier(CachingVerifier(DirectVerifier(), 10_000))
@@ -80,21 +95,23 @@ class Validator:
         await self.server.start(home.app_socket)
         peers = [
             EnginePeer(self.network.posts[code].consensus.public_key.key, f"127.0.0.1:{port}")
-            for code, port in self._ports.items()
+            for code, port in self.ports.items()
             if code != self.code
         ]
-        config = EngineConfig(f"127.0.0.1:{self._ports[self.code]}", tuple(peers), 0.05, log_level="info")
+        config = EngineConfig(f"127.0.0.1:{self.ports[self.code]}", tuple(peers), 0.05, log_level="info")
         signer = self.network.posts[self.code].consensus
 
         def prepare() -> None:
             home.prepare(self.application.start, config, signer, self.application.info().height)
+            if self.peer_signer is not None:
+                write_file(home.path / "config" / "node_key.json", node_key_json(self.peer_signer))
 
         def caught_up(is_caught_up: bool) -> None:
             self.application.is_caught_up = is_caught_up
 
         self.engine = Engine(
             self._program, home, prepare, lambda code, text: self.alarms.append(code),
-            on_caught_up=caught_up, environment={**os.environ, **environment},
+            on_caught_up=caught_up, environment=lambda: {**os.environ, **self.environment},
         )  # fmt: skip
         work = [self.engine.run(), self.engine.watch(lambda: peers), self._broadcast()]
         self._tasks = [asyncio.create_task(one) for one in work]
@@ -106,6 +123,10 @@ class Validator:
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await self.server.close()
         self.database.close()
+
+    def words(self) -> list[str]:
+        """What its engine said last."""
+        return list(self.engine.last_words)[-8:]
 
     def submit(self, leaf: bytes) -> EntryOutcome:
         """Hand an entry in here."""
@@ -133,6 +154,12 @@ def validators(folder: Path, network: TestNetwork, codes: Sequence[str], program
     """The validators of a network, not started."""
     ports = {code: free_port() for code in codes}
     return {code: Validator(folder / code, network, code, ports, program) for code in codes}
+
+
+def agree(nodes: Iterable[Validator], size: int) -> bool:
+    """Whether all stand at this size with one root."""
+    chains = [one.chain for one in nodes]
+    return all(one.size == size for one in chains) and len({one.machine.root for one in chains}) == 1
 
 
 async def until(holds: Callable[[], bool], seconds: float = 60.0, *, failed: Callable[[], object] = str) -> None:

@@ -1,0 +1,230 @@
+"""The engine's files and process, and the way of an entry into it, with a stand-in for the program."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import stat
+import tomllib
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+
+from ledger.merkle import leaf_hash
+from node.broadcast import FIRST_AGAIN_SECONDS, Broadcaster
+from node.comet.engine import CRASHES_UNTIL_ALARM, Engine
+from node.comet.home import EngineConfig, EngineHome, EnginePeer
+from node.comet.program import VERSION, check_version, find_program
+from node.comet.rpc import EngineRpc
+from node.engine import address_of, engine_start
+from protos.errors import Refused, Unavailable
+from support.chains import chain_of, grow, log_of
+from support.network import TestNetwork
+
+
+@pytest.fixture(scope="module")
+def council() -> TestNetwork:
+    return TestNetwork.make(("DHA", "DEL", "LON", "WAS"), seed=41, validators=("DEL", "DHA", "LON", "WAS"))
+
+
+def script(path: Path, text: str) -> Path:
+    path.write_text(f"#!/bin/sh\n{text}\n", "ascii")
+    path.chmod(0o700)
+    return path
+
+
+# --- the program -----------------------------------------------------------------------------------------------
+
+
+def test_only_the_pinned_version_is_run(tmp_path: Path) -> None:
+    check_version(script(tmp_path / "good", f"echo {VERSION}"))
+    with pytest.raises(Refused) as refused:
+        check_version(script(tmp_path / "new", "echo 1.0.1"))
+    assert refused.value.code == "wrong-engine-version"
+    for program in (tmp_path / "missing", script(tmp_path / "failing", "exit 3")):
+        with pytest.raises(Unavailable) as unavailable:
+            find_program(str(program))
+        assert unavailable.value.code == "no-engine"
+
+
+# --- files -------------------------------------------------------------------------------------------------------
+
+
+def test_every_validator_writes_the_same_genesis_from_its_log_and_only_its_own_keys(
+    tmp_path: Path, council: TestNetwork
+) -> None:
+    texts = set()
+    start = engine_start(chain_of(council))
+    for code in ("DHA", "LON"):
+        signer = council.posts[code].consensus
+        home = EngineHome(tmp_path / code, start.chain_id)
+        peer = EnginePeer(council.posts["WAS"].consensus.public_key.key, "192.0.2.1:26656")
+        home.prepare(start, EngineConfig("127.0.0.1:1", (peer,)), signer, 0)
+        texts.add((home.path / "config" / "genesis.json").read_bytes())
+        config = tomllib.loads((home.path / "config" / "config.toml").read_text("utf-8"))
+        assert config["p2p"]["persistent_peers"] == f"{address_of(peer.key).hex()}@192.0.2.1:26656"
+        assert config["p2p"]["pex"] is False and config["filter_peers"] is True
+        assert config["consensus"]["create_empty_blocks"] is False
+        key = json.loads((home.path / "config" / "priv_validator_key.json").read_bytes())
+        assert key["address"] == address_of(signer.public_key.key).hex().upper()
+        modes = {stat.S_IMODE(file.stat().st_mode) for file in home.path.rglob("*") if file.is_file()}
+        assert modes == {0o600} and stat.S_IMODE(home.folder.stat().st_mode) == 0o700
+    assert len(texts) == 1
+
+
+def test_a_sign_state_is_kept_and_a_lost_one_keeps_the_engine_from_starting(
+    tmp_path: Path, council: TestNetwork
+) -> None:
+    start, signer = engine_start(chain_of(council)), council.posts["DHA"].consensus
+    home, config = EngineHome(tmp_path, start.chain_id), EngineConfig("127.0.0.1:1")
+    state = home.path / "data" / "priv_validator_state.json"
+    home.prepare(start, config, signer, 0)
+    state.write_text('{"height":"7","round":0,"step":3}', "ascii")
+    home.prepare(start, config, signer, 7)
+    assert json.loads(state.read_text())["height"] == "7"
+    state.unlink()
+    with pytest.raises(Refused) as refused:
+        home.prepare(start, config, signer, 7)
+    assert refused.value.code == "no-sign-state"
+
+
+# --- the process -------------------------------------------------------------------------------------------------
+
+
+def test_an_engine_that_ends_is_started_again_after_a_growing_wait_and_alarms_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("node.comet.engine.FIRST_WAIT_SECONDS", 0.01)
+    home = EngineHome(tmp_path, "chain")
+    home.path.mkdir()
+    alarms: list[str] = []
+    program = script(tmp_path / "program", 'echo "panic: of test"; exit 2')
+    prepared: list[int] = []
+
+    async def work() -> None:
+        engine = Engine(program, home, lambda: prepared.append(1), lambda code, text: alarms.append(f"{code} {text}"))
+        task = asyncio.create_task(engine.run())
+        while engine.starts <= CRASHES_UNTIL_ALARM:
+            await asyncio.sleep(0.01)
+        task.cancel()
+        with suppress(asyncio.CancelledError):
+            await task
+        assert engine.last_words[-1] == "panic: of test"
+
+    asyncio.run(work())
+    assert len(alarms) == 1 and alarms[0].startswith("engine-crash-loop") and "panic: of test" in alarms[0]
+    assert len(prepared) > CRASHES_UNTIL_ALARM
+
+
+def test_a_cancelled_engine_leaves_no_process(tmp_path: Path) -> None:
+    home = EngineHome(tmp_path, "chain")
+    home.path.mkdir()
+    program = script(tmp_path / "program", "exec sleep 60")
+
+    async def work() -> int:
+        engine = Engine(program, home, lambda: None, lambda code, text: None)
+        task = asyncio.create_task(engine.run())
+        while engine.process_id is None:
+            await asyncio.sleep(0.01)
+        process = engine.process_id
+        task.cancel()
+        with suppress(asyncio.CancelledError):
+            await task
+        return process
+
+    assert not Path(f"/proc/{asyncio.run(work())}").exists()
+
+
+# --- its RPC -----------------------------------------------------------------------------------------------------
+
+
+def answering(tmp_path: Path, answer: bytes, call: str) -> object:
+    """What a call gives when the engine's socket answers with these bytes."""
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(answer)
+        await writer.drain()
+        writer.close()
+
+    async def work() -> object:
+        server = await asyncio.start_unix_server(serve, tmp_path / "rpc.sock")
+        try:
+            rpc = EngineRpc(tmp_path / "rpc.sock", seconds=2)
+            return await (rpc.broadcast(b"tx") if call == "broadcast" else rpc.status())
+        finally:
+            server.close()
+
+    return asyncio.run(work())
+
+
+OK = b"HTTP/1.0 200 OK\r\n\r\n"
+
+
+@pytest.mark.parametrize(
+    ("answer", "is_taken"),
+    [
+        (b'{"result":{"code":0,"log":""}}', True),
+        (b'{"error":{"code":-32603,"message":"Internal error","data":"tx already exists in cache"}}', True),
+        (b'{"error":{"code":-32603,"message":"Internal error","data":"mempool is full"}}', False),
+        (b'{"result":{"code":1,"log":"wrong-sequence"}}', False),
+    ],
+)
+def test_what_is_in_the_pool_already_counts_as_taken(tmp_path: Path, answer: bytes, is_taken: bool) -> None:
+    result = answering(tmp_path, OK + answer, "broadcast")
+    assert result.is_taken is is_taken  # type: ignore[attr-defined]
+
+
+NONSENSE = [b"[]", b"{", b"1", b"[" * 100_000, b'{"result":{}}', b'{"error":{}}']
+
+
+@pytest.mark.parametrize("answer", [b"", b"junk", OK, *(OK + one for one in NONSENSE)])
+def test_an_engine_that_answers_nonsense_is_silent(tmp_path: Path, answer: bytes) -> None:
+    with pytest.raises(Unavailable) as unavailable:
+        answering(tmp_path, answer, "status")
+    assert unavailable.value.code == "engine-silent"
+
+
+def test_an_engine_without_a_socket_is_silent(tmp_path: Path) -> None:
+    with pytest.raises(Unavailable):
+        asyncio.run(EngineRpc(tmp_path / "rpc.sock").status())
+
+
+# --- entries on their way ------------------------------------------------------------------------------------------
+
+
+def test_the_same_bytes_are_broadcast_less_and_less_often_until_the_log_has_them(council: TestNetwork) -> None:
+    chain = chain_of(council)
+    pool = Broadcaster(chain, log_of(chain).index_of)
+    leaf = council.batch(chain.machine, "DHA")
+    assert pool.submit(leaf, 100).code == pool.submit(leaf, 100).code == "pending"
+    sent = [now for now in range(100, 300) if pool.tick(now)]
+    assert sent == [100, 104, 112, 128, 160, 224, 288]
+    machine = chain.machine.fork()
+    result = council.run(machine, leaf)
+    log_of(chain).stored.extend(result.leaves)
+    chain.machine = machine
+    pool.appended(result.leaves)
+    assert pool.outcome(leaf_hash(leaf)).code == "accepted"
+    assert pool.tick(1000) == []
+
+
+def test_an_entry_whose_place_another_took_is_refused_by_name(council: TestNetwork) -> None:
+    chain = chain_of(council)
+    pool = Broadcaster(chain, log_of(chain).index_of)
+    leaf = council.batch(chain.machine, "DHA")
+    pool.submit(leaf, 100)
+    assert len(pool.tick(100)) == 1
+    grow(council, chain)
+    assert pool.tick(100 + FIRST_AGAIN_SECONDS) == []
+    assert pool.outcome(leaf_hash(leaf)).code == "wrong-sequence"
+
+
+def test_a_bad_entry_is_refused_at_once_and_a_clock_set_back_delays_nothing_for_long(council: TestNetwork) -> None:
+    chain = chain_of(council)
+    pool = Broadcaster(chain, log_of(chain).index_of)
+    assert pool.submit(b"junk", 100).code == "not-an-entry"
+    assert pool.submit(bytes(40_000), 100).code == "entry-too-large"
+    pool.submit(council.batch(chain.machine, "DHA"), 1_000_000)
+    assert pool.tick(1_000_000) and pool.tick(5)
