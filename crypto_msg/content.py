@@ -6,7 +6,6 @@ Integers are big-endian. The number of signatures follows from Inner.
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
@@ -25,17 +24,6 @@ MAX_PADDED = 66 << 20
 """Padme of the longest stream: MAX_CONTENT incompressible bytes and every signature."""
 
 _U32 = 4
-
-
-class _Zstd(threading.local):
-    """A thread's own contexts: making one costs more than compressing a cable's text."""
-
-    def __init__(self) -> None:
-        self.compressor = zstandard.ZstdCompressor()
-        self.decompressor = zstandard.ZstdDecompressor()
-
-
-_ZSTD = _Zstd()
 
 
 def padme(length: int) -> int:
@@ -61,7 +49,7 @@ def compress(inner: bytes, attachments: Sequence[bytes]) -> bytes:
     """One zstd frame that declares its size. Raises `Refused` ("attachment-too-large") beyond MAX_CONTENT."""
     size = _U32 + len(inner) + sum(map(len, attachments))
     check_content_size(size)
-    compressor = _ZSTD.compressor.compressobj(size=size)
+    compressor = zstandard.ZstdCompressor().compressobj(size=size)
     pieces = [len(inner).to_bytes(_U32, "big") + inner, *attachments]
     return b"".join([*map(compressor.compress, pieces), compressor.flush()])
 
@@ -143,7 +131,7 @@ def _decompress(frame: memoryview) -> bytes:
             )
         if declared < 0:
             raise Malformed("bad-content", "the compressed content does not say its size", hint=DO_NOT_RELY)
-        return _ZSTD.decompressor.decompress(frame, allow_extra_data=False)
+        return zstandard.ZstdDecompressor().decompress(frame, allow_extra_data=False)
     except zstandard.ZstdError as problem:
         raise Malformed(
             "bad-content", "the content is not what it says it is when decompressed", hint=DO_NOT_RELY
