@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 from sqlalchemy import Connection
 
 from crypto_msg.anchor import cable_item_hash, receipt_item_hash
+from crypto_msg.cable import Kind
 from crypto_msg.envelope import BodyCheck, encode_head
 from crypto_msg.receipt import read_receipt
 from crypto_msg.segments import body_length
@@ -77,8 +78,9 @@ class Mail:
         if not self._ledger.chain.is_block_end(outer.size_seen):
             raise Refused("no-such-size", f"no block of the ledger ends at {outer.size_seen}", hint="synchronise",
                           size=outer.size_seen)
-        if len(salt) not in (0, SALT_BYTES):
-            raise Malformed("bad-salt", "an anchor salt has 32 bytes")
+        if len(salt) != (SALT_BYTES if outer.kind == Kind.CABLE else 0):
+            raise Malformed("bad-salt", "a cable comes with an anchor salt of 32 bytes, a draft with none",
+                            hint="update the terminal's program")
         if self._sending.is_full or self._ledger.slots.is_full:
             raise Unavailable("queue-full", "the post's queue is full", hint="wait until the links are back")
 

@@ -7,14 +7,16 @@ from dataclasses import replace
 from sqlalchemy import Connection
 
 from crypto_msg.envelope import read_outer
-from crypto_msg.receipt import read_sealed_receipt
-from crypto_msg.wire import Head
+from crypto_msg.receipt import read_receipt, read_sealed_receipt
+from crypto_msg.wire import Head, Receipt
 from node.courier import ItemKind, Parcel
 from node.shell.itemchecks import envelope_from, read_head
 from node.shell.ledger import LedgerShell
 from node.shell.slots import CABLE, save_proof
-from node.store import courier
+from node.store import courier, deposits, log
 from node.store.courier import DONE, QUEUED, CourierItem
+
+OTHER_LOG = "receipt-other-log"
 
 
 class Shelf:
@@ -38,10 +40,25 @@ class Shelf:
         head = read_head(item.head) if item.parcel.kind == ItemKind.ENVELOPE else None
         if head is not None:
             courier.put_envelope(tx, envelope_from(head, read_outer(head)))
+        if item.parcel.kind == ItemKind.DELIVERED:
+            self._compare(tx, read_receipt(item.head), item.head)
         if not mine:
             return item.parcel
         self._deliver(tx, item, head)
         return None
+
+    def _compare(self, tx: Connection, receipt: Receipt, signed: bytes) -> None:
+        """A receipt that names another root than the own log, where that is final, is evidence of its signer.
+
+        It is carried all the same: its cable was delivered, and the originator shall see it (network.md §4).
+        """
+        final = min(self._ledger.follower.final, self._ledger.chain.size)
+        if receipt.size > final or self._ledger.chain.machine.tree.root(receipt.size) == receipt.root:
+            return
+        signer, now = f"terminal/{receipt.terminal_id.hex()}", self._ledger.clock()
+        text = f"a terminal of {receipt.post} has signed another history of the log at size {receipt.size}"
+        log.keep_evidence(tx, signer, OTHER_LOG, signed, now)
+        deposits.alarm(tx, OTHER_LOG, signer, text, now)
 
     def _deliver(self, tx: Connection, item: CourierItem, head: Head | None) -> None:
         match item.parcel.kind:
