@@ -6,20 +6,20 @@ import secrets
 
 from crypto_msg.receipt import ReceiptKind, make_receipt
 from crypto_msg.wire import Receipt
+from ledger.checkpoint import Checkpoint
 from terminal.outgoing import RECEIPT
 from terminal.records import Job, ReceiptRecord
 from terminal.session import Session
 from terminal.store import Transaction
-from terminal.view import ProvedState
 
 DELIVERED = 2
 """InboxItem and ReceiptContent kind of a receipt that the hops can read."""
 
 
 def own_receipt(
-    session: Session, kind: ReceiptKind, envelope_id: bytes, body_root: bytes, inner_hash: bytes, state: ProvedState
+    session: Session, kind: ReceiptKind, envelope_id: bytes, body_root: bytes, inner_hash: bytes, newest: Checkpoint
 ) -> Receipt:
-    """This terminal's receipt as of the newest checkpoint it has verified."""
+    """This terminal's receipt; `newest` is the newest checkpoint it has verified."""
     return Receipt(
         kind=kind,
         envelope_id=envelope_id,
@@ -27,8 +27,8 @@ def own_receipt(
         inner_hash=inner_hash,
         post=session.config.post,
         terminal_id=session.terminal_id,
-        size=state.size,
-        root=state.checkpoint.root,
+        size=newest.size,
+        root=newest.root,
         at=session.clock(),
     )
 

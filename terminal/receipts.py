@@ -54,7 +54,9 @@ def answer(session: Session, record: CableRecord, kind: ReceiptKind) -> None:
             hint="the cable is read all the same; acknowledge it again later",
             post=record.post,
         )
-    receipt = own_receipt(session, kind, record.envelope_id, record.body_root, sha256(record.inner).digest(), state)
+    receipt = own_receipt(
+        session, kind, record.envelope_id, record.body_root, sha256(record.inner).digest(), state.checkpoint
+    )
     with session.store.transaction() as transaction:
         signed = add_own_receipt(session, transaction, receipt)
         content = seal_receipt(signed, bundle)

@@ -5,17 +5,17 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from crypto_msg.cable import Kind
-from crypto_msg.envelope import decode_head, read_outer
+from crypto_msg.envelope import check_network, decode_head, read_outer
 from crypto_msg.opening import OpenedCable, Reader, open_cable
 from crypto_msg.receipt import ReceiptKind
 from crypto_msg.segments import body_length
 from crypto_msg.wire import CODEC, Head, Receipt
 from crypto_msg.wraps import NotForYou
 from keys.signing import DirectVerifier
+from ledger.checkpoint import Checkpoint
 from ledger.state import terminal_key
 from node.wire import InboxItem
 from protos.errors import DutabartaError, Unavailable, VerificationFailed
-from terminal.at_size import AtSize
 from terminal.failpoint import reach
 from terminal.judging import close_drafts
 from terminal.own_receipts import add_own_receipt, own_receipt
@@ -80,10 +80,12 @@ def _take_envelope(session: Session, item: InboxItem, received: Received) -> Non
         if transaction.has_envelope(head.envelope_id):
             _set_position(transaction, item)
             return
+    outer = read_outer(head)
+    check_network(outer, session.network_id)
+    state = session.view.at(outer.size_seen, (terminal_key(outer.terminal_id), terminal_key(session.terminal_id)))
     body = _fetch_body(session, head)
-    size = read_outer(head).size_seen
-    opened, checkpoint_state = session.view.judge(lambda state: (_open(session, head, body, state), state), size)
-    receipt = _delivered(session, opened, checkpoint_state)
+    opened = _open(session, head, body, state)
+    receipt = _delivered(session, opened, session.view.seen or state.checkpoint)
     with session.store.transaction() as transaction:
         _note_number(session, transaction, opened)
         record = _record(session, opened)
@@ -96,12 +98,9 @@ def _take_envelope(session: Session, item: InboxItem, received: Received) -> Non
     received.cables += 1
 
 
-def _open(session: Session, head: Head, body: bytes, state: ProvedState) -> OpenedCable:
-    outer = read_outer(head)
-    state.prefetch([terminal_key(outer.terminal_id), terminal_key(session.terminal_id)])
-    view = AtSize(state, outer.size_seen)
+def _open(session: Session, head: Head, body: bytes, at_s: ProvedState) -> OpenedCable:
     reader = Reader(
-        session.network_id, session.terminal_id, session.keyring.prekeys_by_hash, view, DirectVerifier()
+        session.network_id, session.terminal_id, session.keyring.prekeys_by_hash, at_s, DirectVerifier()
     )
     return open_cable(head, body, reader)
 
@@ -119,9 +118,9 @@ def _fetch_body(session: Session, head: Head) -> bytes:
     return bytes(body)
 
 
-def _delivered(session: Session, opened: OpenedCable, state: ProvedState) -> Receipt:
+def _delivered(session: Session, opened: OpenedCable, newest: Checkpoint) -> Receipt:
     return own_receipt(
-        session, ReceiptKind.DELIVERED, opened.envelope_id, opened.body_root, opened.inner_hash, state
+        session, ReceiptKind.DELIVERED, opened.envelope_id, opened.body_root, opened.inner_hash, newest
     )
 
 

@@ -1,18 +1,21 @@
 """Whether a cable still stands now that more is known of those who made it (cables.md §2, network.md §3).
 
-A cable is judged at S, which its sender chose. If a key behind it was revoked afterwards, it stands only if the ledger
-held it before: without that, a thief of the key could claim an older S for ever.
+A cable is judged at S, which its sender chose. If a key behind it was revoked or replaced afterwards, or a role or
+clearance taken away, it stands only if the ledger held it before: without that, a thief of the key, or whoever lost
+the role, could claim an older S for ever.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-from crypto_msg.cable import Inner, Kind
+from crypto_msg.cable import Draft, Inner, Kind
+from crypto_msg.rules import check_release, check_signers
 from crypto_msg.wire import decode_inner
+from ledger.proof import VerifiedItem
 from ledger.records import Officer
 from ledger.state import owner_key, terminal_key
-from protos.errors import Unavailable
+from protos.errors import Refused, Unavailable
 from terminal.proofs import find_proof
 from terminal.records import CableRecord
 from terminal.session import Session
@@ -29,13 +32,14 @@ class Standing:
 
 def standing(session: Session, record: CableRecord) -> Standing:
     """How a cable stands by the newest state that can be had. Raises `Unavailable` if there is none."""
-    inner, _ = decode_inner(record.inner, Kind(record.kind))
+    inner, draft = decode_inner(record.inner, Kind(record.kind))
     try:
         item = find_proof(session, record)
     except Unavailable:
         item = None
     anchored_at = None if item is None else item.entry_index
-    return Standing(anchored_at, session.view.judge(lambda state: _doubts(state, record, inner, anchored_at)))
+    doubts = session.view.judge(lambda state: _doubts(state, record, inner, anchored_at))
+    return Standing(anchored_at, doubts or _lost_powers(session, inner, draft, item))
 
 
 def _doubts(state: ProvedState, record: CableRecord, inner: Inner, anchored_at: int | None) -> tuple[str, ...]:
@@ -51,6 +55,23 @@ def _doubts(state: ProvedState, record: CableRecord, inner: Inner, anchored_at: 
         elif _came_after(officer.compromised_since, anchored_at):
             found.append(_text("an officer's key behind it counts as stolen", officer.compromised_since))
     return tuple(found)
+
+
+def _lost_powers(session: Session, inner: Inner, draft: Draft, item: VerifiedItem | None) -> tuple[str, ...]:
+    """The doubt if its signers could not sign it now, nor when it was anchored."""
+    lost = session.view.judge(lambda state: _objection(state, inner, draft))
+    if not lost or (item is not None and not _objection(session.view.at(item.checkpoint.size), inner, draft)):
+        return ()
+    return (f"a power behind it was taken away, and nothing proves that the cable was on the ledger before: {lost}",)
+
+
+def _objection(state: ProvedState, inner: Inner, draft: Draft) -> str:
+    """Why this state's rules would not let its signers sign it; empty if they would."""
+    try:
+        (check_release if inner.releaser else check_signers)(draft, inner, state)
+    except Refused as problem:
+        return problem.text
+    return ""
 
 
 def _owner(state: ProvedState, key_id: bytes) -> Officer | None:

@@ -1,11 +1,13 @@
 """Verified state: what the ledger says, judged under the terminal's own policy and never older than what it has seen.
 
 The node is not trusted. It can be slow or silent, but it cannot show another root for a size this terminal has
-verified, nor an older state, nor a value that is not under the root.
+verified, nor an older state, nor a value that is not under the root. What held at an earlier size is proved under a
+newest checkpoint as well.
 """
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Callable, Iterable, Sequence
 from typing import TypeVar
 
@@ -13,8 +15,9 @@ from ledger.checkpoint import Checkpoint, parse_checkpoint
 from ledger.merkle import verify_consistency
 from ledger.note import SignedNote
 from ledger.policy import Policy
-from ledger.state import NETWORK, State
-from ledger.state_proof import ProvenState, decode_state_proof, verify_state_proof
+from ledger.records import Post
+from ledger.state import NETWORK, State, post_key
+from ledger.state_proof import ProvenState, decode_state_proof, verify_state_proof, verify_state_proof_at
 from protos.errors import Malformed, Refused, Unavailable, VerificationFailed
 from terminal.desk import Desk
 from terminal.folder import Folder
@@ -25,6 +28,8 @@ MOVES = 20
 """How often the node may show a newer checkpoint while one question is answered."""
 MAX_KEYS = 500
 """Keys in one request; the node takes 512."""
+PAST_STATES = 16
+"""Earlier states whose proved values are kept."""
 
 _HINT = "Stop using this node. Keep the terminal's folder: it holds the evidence. Tell HQ by another way."
 
@@ -38,21 +43,25 @@ class Moved(Exception):
 
 
 class ProvedState(State):
-    """The state at one verified checkpoint. A value is fetched with its proof when first asked for."""
+    """The state after `size` leaves, proved under a verified `checkpoint` of that size or a larger one.
 
-    __slots__ = ("_fetch", "_values", "checkpoint", "time")
+    `time` is its block time. A value is fetched with its proof when first asked for.
+    """
 
-    def __init__(self, checkpoint: Checkpoint, time: int, fetch: Callable[[Iterable[bytes]], None]) -> None:
+    __slots__ = ("_fetch", "_values", "checkpoint", "size", "time")
+
+    def __init__(self, proven: ProvenState, fetch: Callable[[ProvedState, list[bytes]], None]) -> None:
         super().__init__()
-        self.checkpoint = checkpoint
-        self.time = time
+        self.checkpoint = proven.checkpoint
+        self.size = proven.size
+        self.time = proven.record.time
         self._fetch = fetch
         self._values: dict[bytes, bytes | None] = {}
 
-    @property
-    def size(self) -> int:
-        """S: the size of the checkpoint."""
-        return self.checkpoint.size
+    def posts(self) -> tuple[Post, ...]:
+        """Every post ever admitted, by code, in one request."""
+        self.prefetch(map(post_key, self.codes()))
+        return super().posts()
 
     def get(self, key: bytes) -> bytes | None:
         """The proved value of `key`, None if its absence is proved."""
@@ -63,11 +72,11 @@ class ProvedState(State):
         """Fetch what is not known yet in one request."""
         missing = [key for key in dict.fromkeys(keys) if key not in self._values]
         if missing:
-            self._fetch(missing)
+            self._fetch(self, missing)
 
-    def learn(self, values: dict[bytes, bytes | None]) -> None:
-        """Take values proved under this checkpoint."""
-        self._values.update(values)
+    def learn(self, keys: Iterable[bytes], proven: ProvenState) -> None:
+        """Take what was proved about `keys` at this size. Raises `Unavailable("not-proved")`."""
+        self._values.update({key: proven.get(key) for key in keys})
 
 
 class View:
@@ -81,6 +90,7 @@ class View:
         note = folder.load_seen()
         self._seen = None if note is None else parse_checkpoint(SignedNote.decode(note).text)
         self._state: ProvedState | None = None
+        self._past: OrderedDict[int, ProvedState] = OrderedDict()
         self._asked: dict[bytes, None] = {}
 
     @property
@@ -107,6 +117,22 @@ class View:
         """The state at the newest checkpoint; values fetched later may raise `Moved`: use `judge` for those."""
         return self.judge(lambda state: state, at_least)
 
+    def at(self, size: int, keys: Sequence[bytes] = ()) -> ProvedState:
+        """The state after exactly `size` leaves, with `keys` fetched; the ledger may grow meanwhile.
+
+        `Unavailable` as long as the node cannot prove it: it has not got there, says that no block ends there
+        ("no-such-size"), or is making an old state again ("state-under-way"). `VerificationFailed` when it lies.
+        """
+        if self._seen is None or self._seen.size < size:
+            self._advance(size)
+        if size not in self._past:
+            self._past[size] = ProvedState(self._ask([NETWORK], size, exactly=size), self._fetch_past)
+            if len(self._past) > PAST_STATES:
+                self._past.popitem(last=False)
+        state = self._past[size]
+        state.prefetch(keys)
+        return state
+
     def contradicts(self, size: int, root: bytes) -> bool:
         """Whether a log with `root` at `size` is another one than this terminal's; False beyond what it has seen."""
         seen = self._seen
@@ -119,18 +145,20 @@ class View:
             return True
         return False
 
-    def _fetch(self, keys: Iterable[bytes]) -> None:
-        """Ask for `keys`. If the ledger has grown, take the newer state with all keys asked so far, and start again."""
-        wanted = list(keys)
-        self._asked.update(dict.fromkeys(wanted))
-        for start in range(0, len(wanted), MAX_KEYS):
-            self._fetch_some(wanted[start : start + MAX_KEYS])
+    def _fetch_past(self, state: ProvedState, keys: list[bytes]) -> None:
+        for some in _batches(keys):
+            state.learn(some, self._ask(some, state.size, exactly=state.size))
 
-    def _fetch_some(self, keys: list[bytes]) -> None:
-        assert self._state is not None
-        proven = self._ask(keys, self._state.size)
-        if proven.checkpoint == self._state.checkpoint:
-            self._state.learn({key: proven.get(key) for key in keys})
+    def _fetch(self, state: ProvedState, keys: list[bytes]) -> None:
+        """Ask for `keys`. If the ledger has grown, take the newer state with all keys asked so far, and start again."""
+        self._asked.update(dict.fromkeys(keys))
+        for some in _batches(keys):
+            self._fetch_some(state, some)
+
+    def _fetch_some(self, state: ProvedState, keys: list[bytes]) -> None:
+        proven = self._ask(keys, state.size)
+        if proven.checkpoint == state.checkpoint:
+            state.learn(keys, proven)
             return
         self._advance(proven.checkpoint.size, list(self._asked)[:MAX_KEYS])
         raise Moved
@@ -138,22 +166,32 @@ class View:
     def _advance(self, at_least: int, keys: Sequence[bytes] = (NETWORK,)) -> None:
         proven = self._ask(keys, at_least)
         if self._state is None or self._state.checkpoint != proven.checkpoint:
-            self._state = ProvedState(proven.checkpoint, proven.record.time, self._fetch)
-        self._state.learn({key: proven.get(key) for key in keys})
+            self._state = ProvedState(proven, self._fetch)
+        self._state.learn(keys, proven)
 
-    def _ask(self, keys: Iterable[bytes], at_least: int) -> ProvenState:
-        """One answer, proved under the policy and consistent with what was seen."""
+    def _ask(self, keys: Sequence[bytes], at_least: int, exactly: int = 0) -> ProvenState:
+        """One answer, proved under the policy and consistent with what was seen: current, or after `exactly` leaves."""
         floor = max(at_least, self._seen.size if self._seen else 0)
-        answer = self._desk.state(keys, floor)
+        answer = self._answer(keys, floor, exactly)
         try:
             proof = decode_state_proof(answer)
-            proven = verify_state_proof(proof, self._policy)
+            if exactly:
+                proven = verify_state_proof_at(proof, self._policy, exactly)
+            else:
+                proven = verify_state_proof(proof, self._policy)
             self._accept(proven.checkpoint, proof.checkpoint)
         except (Malformed, VerificationFailed) as problem:
             raise DoubtfulNode(problem.code, problem.text, hint=problem.hint, **problem.params) from problem
         if proven.checkpoint.size < at_least:
             raise Unavailable("not-yet", f"the node has not reached size {at_least}", hint="wait a moment")
         return proven
+
+    def _answer(self, keys: Sequence[bytes], floor: int, exactly: int) -> bytes:
+        """What the node says. That it refuses to answer proves nothing about what is to be judged."""
+        try:
+            return self._desk.state(keys, floor, exactly)
+        except Refused as problem:
+            raise Unavailable(problem.code, problem.text, hint=problem.hint, **problem.params) from problem
 
     def _accept(self, checkpoint: Checkpoint, note: bytes) -> None:
         """Refuse what goes back or sideways from the newest checkpoint seen; else remember it durably."""
@@ -189,6 +227,11 @@ class View:
                 size=checkpoint.size,
                 seen=seen.size,
             ) from problem
+
+
+def _batches(keys: list[bytes]) -> Iterable[list[bytes]]:
+    """As many as one request takes."""
+    return (keys[start : start + MAX_KEYS] for start in range(0, len(keys), MAX_KEYS))
 
 
 def check_fresh(state: ProvedState, now: int, accept_stale: bool) -> None:

@@ -196,9 +196,11 @@ class FakeDesk:
         self._called("checkpoint")
         return self.ministry.note()
 
-    def state(self, keys: Iterable[bytes], at_least: int = 0) -> bytes:
+    def state(self, keys: Iterable[bytes], at_least: int = 0, exactly: int = 0) -> bytes:
         self._called("state")
-        return LEDGER.encode(self.ministry.machine.prove_state(tuple(keys), self.ministry.note()))
+        machine = self.ministry.machine
+        settled = machine.settled_at(exactly or machine.size)
+        return LEDGER.encode(machine.prove_settled(settled, tuple(keys), self.ministry.note()))
 
     def consistency(self, old_size: int, new_size: int) -> tuple[bytes, ...]:
         self._called("consistency")

@@ -149,10 +149,10 @@ def test_a_receipt_that_names_a_size_far_ahead_does_not_block_the_inbox(ministry
     desk = sender.session.desk
     honest = desk.state
 
-    def strict(keys: object, at_least: int = 0) -> bytes:
+    def strict(keys: object, at_least: int = 0, exactly: int = 0) -> bytes:
         if at_least > ministry.machine.size:
             raise Unavailable("timeout", "the node waits for that size")
-        return honest(keys, at_least)  # type: ignore[arg-type]
+        return honest(keys, at_least, exactly)  # type: ignore[arg-type]
 
     desk.state = strict  # type: ignore[method-assign]
     sender.sync()
@@ -191,10 +191,10 @@ def test_a_node_that_shows_an_older_state_makes_no_cable_skipped(ministry: Minis
     reader.session.view.newest(ministry.machine.size)
     sent = sender.send(composition())
     honest = desk.state
-    desk.state = lambda keys, at_least=0: old  # type: ignore[method-assign]
+    desk.state = lambda keys, at_least=0, exactly=0: old  # type: ignore[method-assign]
     with pytest.raises(VerificationFailed) as problem:
         reader.sync()
-    assert problem.value.code == "older-state"
+    assert problem.value.code == "wrong-size"
     desk.state = honest  # type: ignore[method-assign]
     assert reader.sync().cables == 1
     assert reader.find(sent.cable_id).state == "new"

@@ -33,7 +33,7 @@ def _note_for(ministry: Ministry, machine: Machine) -> bytes:
 
 def _answer_from(terminal: Terminal, ministry: Ministry, machine: Machine) -> None:
     note = _note_for(ministry, machine)
-    terminal.session.desk.state = lambda keys, at_least=0: CODEC.encode(machine.prove_state(tuple(keys), note))  # type: ignore[method-assign]
+    terminal.session.desk.state = lambda keys, *_: CODEC.encode(machine.prove_state(tuple(keys), note))  # type: ignore[method-assign]
     terminal.session.desk.consistency = lambda old, new: tuple(machine.tree.consistency(old, new))  # type: ignore[method-assign]
 
 
@@ -101,15 +101,15 @@ def test_a_checkpoint_without_the_quorum_is_refused(ministry: Ministry, officer:
     log = sign_checkpoint(ministry.keys["DHA"].log, checkpoint)
     cosigned = cosign(ministry.keys["DHA"].cosigner, cosigner_name(machine.origin, "DHA"), checkpoint, ministry.now)
     note = make_note(checkpoint, log, cosigned).encode()
-    terminal.session.desk.state = lambda keys, at_least=0: CODEC.encode(machine.prove_state(tuple(keys), note))  # type: ignore[method-assign]
+    terminal.session.desk.state = lambda keys, *_: CODEC.encode(machine.prove_state(tuple(keys), note))  # type: ignore[method-assign]
     assert _code(terminal) == "no-quorum"
 
 
 def _altered(terminal: Terminal, ministry: Ministry, change: object) -> None:
     honest = terminal.session.desk.state
 
-    def state(keys: list[bytes], at_least: int = 0) -> bytes:
-        proof = CODEC.decode(StateProof, honest(keys, at_least), limit=MAX_STATE_PROOF_BYTES)
+    def state(keys: list[bytes], at_least: int = 0, exactly: int = 0) -> bytes:
+        proof = CODEC.decode(StateProof, honest(keys, at_least, exactly), limit=MAX_STATE_PROOF_BYTES)
         return CODEC.encode(change(proof))  # type: ignore[operator]
 
     terminal.session.desk.state = state  # type: ignore[method-assign, assignment]
@@ -157,11 +157,11 @@ def test_a_growing_ledger_answers_one_question_at_one_size(ministry: Ministry, o
     terminal = officer("DEL")
     honest, grown = terminal.session.desk.state, []
 
-    def state(keys: list[bytes], at_least: int = 0) -> bytes:
+    def state(keys: list[bytes], at_least: int = 0, exactly: int = 0) -> bytes:
         if len(grown) < 3:
             grown.append(ministry.now)
             _suspend(ministry, officer, "WAS", "second", ministry.machine) if len(grown) == 2 else None
-        return honest(keys, at_least)
+        return honest(keys, at_least, exactly)
 
     terminal.session.desk.state = state  # type: ignore[method-assign, assignment]
     sizes = terminal.session.view.judge(lambda state: (state.size, state.post("WAS") and state.size, state.size))
