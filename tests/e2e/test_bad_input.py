@@ -29,8 +29,18 @@ OFFICERS = (
     ("WAS", "nila", "drafter,releaser", "TOP-SECRET"),
 )
 LASTING = (
-    "leaves", "serials", "envelopes", "bodies", "items", "hops", "inbox", "bundles", "alarms", "evidence",
-    "slot_items", "pending WHERE code = 'pending'",
+    "leaves",
+    "serials",
+    "envelopes",
+    "bodies",
+    "items",
+    "hops",
+    "inbox",
+    "bundles",
+    "alarms",
+    "evidence",
+    "slot_items",
+    "pending WHERE code = 'pending'",
 )
 
 

@@ -115,7 +115,9 @@ def test_killed_while_receiving(scene: Scene) -> None:
         for cable in sent:
             assert [one.state for one in terminal.track(cable.envelope_id).progress] == ["delivered"]
             assert len(terminal.receipts(cable)) == 1
-    delivered = scene.posts.rows("WAS", "SELECT envelope_id, count(*) FROM inbox WHERE kind = 2 GROUP BY envelope_id, terminal_id")
+    delivered = scene.posts.rows(
+        "WAS", "SELECT envelope_id, count(*) FROM inbox WHERE kind = 2 GROUP BY envelope_id, terminal_id"
+    )
     assert len(delivered) >= len(sent) and all(count == 1 for _, count in delivered)
 
 

@@ -42,7 +42,15 @@ def test_the_demonstration_answers_as_the_contract_says(demo: tuple[Ended, Path]
     assert ended.code == 0, ended.err
     data = ended.data
     assert set(data) == {
-        "ok", "posts", "cable_id", "delivered_to", "acknowledged_by", "proof_verified", "tamper_refused", "audit", "seconds",
+        "ok",
+        "posts",
+        "cable_id",
+        "delivered_to",
+        "acknowledged_by",
+        "proof_verified",
+        "tamper_refused",
+        "audit",
+        "seconds",
     }
     assert data["ok"] is data["proof_verified"] is data["tamper_refused"] is True
     assert data["posts"] == POSTS
@@ -112,7 +120,12 @@ def test_the_export_does_load_the_database(demo: tuple[Ended, Path], tmp_path: P
 # --- what stays with the officers --------------------------------------------------------------------------------
 
 TEXT = "The envoy asks for CANARY-7f3a-text before the rains."
-SUBJECT, REFERENCE, CAVEAT, NAME = "CANARY-7f3a-subject", "CANARY-7f3a-reference", "CANARY-7F3A-CAVEAT", "CANARY-7f3a-name.bin"
+SUBJECT, REFERENCE, CAVEAT, NAME = (
+    "CANARY-7f3a-subject",
+    "CANARY-7f3a-reference",
+    "CANARY-7F3A-CAVEAT",
+    "CANARY-7f3a-name.bin",
+)
 CODES = ("DHA", "DEL", "WAS")
 
 
@@ -167,14 +180,22 @@ class Canary:
             keyring = folder.load_keyring(b"exercise")
             found |= {f"{keystore.parent}: {name}": secret for name, secret in _keys(keyring).items()}
         for path in sorted(self.posts.folder.glob("root-*.key")):
-            found |= {f"{path}: {half}": secret for half, secret in _halves(load_root(path, b"exercise").secret).items()}
+            found |= {
+                f"{path}: {half}": secret for half, secret in _halves(load_root(path, b"exercise").secret).items()
+            }
         with self.posts.terminal("DHA", "rahima") as terminal:
             found |= {f"content key of {one.envelope_id.hex()}": one.cek for one in terminal.cables("out")}
         return found
 
     def _words(self) -> dict[str, str]:
-        return {"text": TEXT, "part of the text": "CANARY-7f3a-text", "subject": SUBJECT, "reference": REFERENCE,
-                "caveat": CAVEAT, "attachment's name": NAME}
+        return {
+            "text": TEXT,
+            "part of the text": "CANARY-7f3a-text",
+            "subject": SUBJECT,
+            "reference": REFERENCE,
+            "caveat": CAVEAT,
+            "attachment's name": NAME,
+        }
 
 
 def _keys(keyring: Keyring) -> dict[str, bytes]:
@@ -214,7 +235,9 @@ def test_no_plaintext_and_no_officers_key_is_at_any_node(canary: Canary) -> None
 def test_the_passphrase_is_at_no_node(tmp_path_factory: pytest.TempPathFactory, demo: tuple[Ended, Path]) -> None:
     _, folder = demo
     passphrase = (folder / "passphrase").read_bytes().strip()
-    files = [path for code in POSTS for path in (folder / "posts" / code / "node", folder / "posts" / code / "node.log")]
+    files = [
+        path for code in POSTS for path in (folder / "posts" / code / "node", folder / "posts" / code / "node.log")
+    ]
     assert passphrase and find({"passphrase": passphrase}, files) == []
 
 
@@ -240,7 +263,9 @@ def test_the_search_would_find_each_secret(canary: Canary, tmp_path: Path, coat:
 def _plant(folder: Path, coat: str, secret: bytes) -> None:
     if coat in ("blob", "text"):
         filler = secrets.token_hex(5_000)
-        value: Any = b"\x00" * 5_000 + secret + b"\x00" * 5_000 if coat == "blob" else filler + "x" + secret.hex() + "x" + filler
+        value: Any = (
+            b"\x00" * 5_000 + secret + b"\x00" * 5_000 if coat == "blob" else filler + "x" + secret.hex() + "x" + filler
+        )
         with closing(sqlite3.connect(folder / "node.db")) as connection, connection:
             connection.execute("INSERT INTO meta (name, value) VALUES (?, ?)", (secrets.token_hex(8), value))
         return

@@ -15,11 +15,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
-from support.posts import PASSPHRASE, Posts, eventually
+from support.posts import PASSPHRASE, Posts
 
 from crypto_msg.cable import Precedence
 from ledger.roles import Clearance
 from node.config import node_folder
+from protos.errors import Unavailable
 from terminal.compose import Composition
 from terminal.records import CableRecord
 from terminal.terminal import open_terminal
@@ -54,7 +55,13 @@ def dutabarta(
     """Run one command to its end. `before`: a program and its arguments that runs the command, as `env` does."""
     command = [*before, sys.executable, "-m", "cli.main", *map(str, arguments)]
     done = subprocess.run(
-        command, input=stdin, capture_output=True, timeout=COMMAND_SECONDS, cwd=ROOT, env=plain(environment), check=False
+        command,
+        input=stdin,
+        capture_output=True,
+        timeout=COMMAND_SECONDS,
+        cwd=ROOT,
+        env=plain(environment),
+        check=False,
     )
     return Ended(done.returncode, done.stdout.decode(), done.stderr.decode())
 
@@ -83,7 +90,9 @@ class Exercise(Posts):
             path.write_bytes(PASSPHRASE + b"\n")
         return path
 
-    def __call__(self, *arguments: str | Path, stdin: bytes = b"", fail_at: int = 0, before: Sequence[str] = ()) -> Ended:
+    def __call__(
+        self, *arguments: str | Path, stdin: bytes = b"", fail_at: int = 0, before: Sequence[str] = ()
+    ) -> Ended:
         """Run one command with the exercise's passphrase and --json."""
         environment = {"DUTABARTA_PASSPHRASE_FILE": str(self.passphrase_file), "DUTABARTA_FAIL_AT": str(fail_at)}
         return dutabarta(*arguments, "--json", stdin=stdin, environment=environment, before=before)
@@ -104,13 +113,23 @@ class Exercise(Posts):
         self.must("officer", "enrol", name, *options)
 
     def send(
-        self, code: str, officer: str, to: str, *more: str | Path, text: bytes = b"Text.\n", fail_at: int = 0,
-        precedence: str = "PRIORITY", classification: str = "CONFIDENTIAL", before: Sequence[str] = (),
+        self,
+        code: str,
+        officer: str,
+        to: str,
+        *more: str | Path,
+        text: bytes = b"Text.\n",
+        fail_at: int = 0,
+        precedence: str = "PRIORITY",
+        classification: str = "CONFIDENTIAL",
+        before: Sequence[str] = (),
     ) -> Ended:
         """`dutabarta cable send`, the text on stdin."""
         marking = ("--precedence", precedence, "--classification", classification, "--subject", "Trade")
         place = self.at(code, officer)
-        return self("cable", "send", "--to", to, *marking, *place, *more, "-", stdin=text, fail_at=fail_at, before=before)
+        return self(
+            "cable", "send", "--to", to, *marking, *place, *more, "-", stdin=text, fail_at=fail_at, before=before
+        )
 
     def queue(self, code: str, *to: str, name: str = "first", subject: str = "test") -> CableRecord:
         """Send a cable from this process: sealed and stored at the terminal, and at the node if it takes it."""
@@ -145,38 +164,40 @@ class Exercise(Posts):
 
     # --- waiting -----------------------------------------------------------------------------------------------
 
-    def settle(self, *codes: str) -> None:
-        """Until all posts have one log, finally checkpointed, nothing waits anywhere, and it stays so for a second."""
-        self._until(lambda: self._is_settled(codes or self.codes))
+    def settle(self, meanwhile: Callable[[], object] = lambda: None) -> None:
+        """Until all posts have one log, checkpointed to its end, and nothing waits anywhere, for a second on end.
 
-    def _until(self, holds: Callable[[], bool]) -> None:
+        `meanwhile` is done again and again until then.
+        """
         deadline = time.monotonic() + SETTLE_SECONDS
-        while not holds():
-            assert time.monotonic() < deadline, self._report()
+        while True:
+            meanwhile()
+            before = self._marks()
+            if before[0] is not None and len(set(before)) == 1:
+                time.sleep(1.0)
+                if self._marks() == before:
+                    return
+            assert time.monotonic() < deadline, f"not settled: {before}\n{self._logs()}"
             time.sleep(0.2)
 
-    def _is_settled(self, codes: Sequence[str]) -> bool:
-        before = self._marks(codes)
-        if len(set(before)) != 1 or before[0] is None:
-            return False
-        time.sleep(1.0)
-        return self._marks(codes) == before
-
-    def _marks(self, codes: Sequence[str]) -> list[tuple[int, bytes] | None]:
-        return [self._mark(code) for code in codes]
+    def _marks(self) -> list[tuple[int, bytes] | None]:
+        return [self._mark(code) for code in self.codes]
 
     def _mark(self, code: str) -> tuple[int, bytes] | None:
-        """(size, root) of a node to which nothing is left to do."""
-        status = self.status(code)
+        """(size, root) of a node to which nothing is left to do; None while there is, or while it is down."""
+        try:
+            status = self.status(code)
+        except Unavailable:
+            return None
         if not status.ready or status.queues or status.policy_size < status.log_size:
             return None
-        unanchored = "SELECT count(*) FROM slot_items WHERE sequence IS NULL"
-        if self.rows(code, unanchored)[0][0] or self.count(code, "batches"):
+        waiting = ("slot_items", "batches", "items WHERE state = 'intake'", "pending WHERE code = 'pending'")
+        if any(self.count(code, rows) for rows in waiting):
             return None
         return status.log_size, status.root
 
-    def _report(self) -> str:
-        return "\n".join(f"{code}: {self.status(code)}" for code in self.nodes)
+    def _logs(self) -> str:
+        return "\n".join(f"{code}: {self.log(code).read_text()[-1500:]}" for code in self.codes)
 
 
 @contextmanager
