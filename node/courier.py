@@ -19,6 +19,9 @@ ANSWER_SECONDS = 15
 RELAY_AFTER_SECONDS = 30
 FIRST_RETRY_SECONDS = 1.0
 LAST_RETRY_SECONDS = 60.0
+QUICK_SECONDS = 0.25
+SLOW_SECONDS = 2.0
+NARROWEST = 2
 
 Order = tuple[int, int, bytes]
 
@@ -100,9 +103,11 @@ class Waiting:
 
 
 class Sender:
-    """Sends queued items over links, at most `window` unacknowledged frames on each.
+    """Sends queued items over links, at first at most `window` unacknowledged frames on each.
 
-    `random()` gives a number in [0, 1) for the jitter. `queued` are the stored items of before a start.
+    A quick link gets more, up to `widest` (default: `window`), a slow one fewer: what a FLASH waits for is a matter of
+    time, not of frames. `random()` gives a number in [0, 1) for the jitter. `queued` are the stored items of before a
+    start.
     """
 
     def __init__(
@@ -113,9 +118,12 @@ class Sender:
         *,
         queued: Iterable[Parcel] = (),
         window: int = 16,
+        widest: int = 0,
         now: float = 0.0,
     ) -> None:
         self._post, self._headquarters, self._random, self._window = post, headquarters, random, window
+        self._widest = widest or window
+        self._windows: dict[str, int] = {}
         self._queue: dict[bytes, Sending] = {}
         self._waiting: dict[str, Waiting] = {}
         self._resting: list[tuple[float, bytes]] = []
@@ -143,6 +151,7 @@ class Sender:
     def linked(self, peer: str, now: float) -> list[Action]:
         """The link to this peer is up."""
         self._links.setdefault(peer, {})
+        self._windows[peer] = self._window
         return self._pump(peer, now)
 
     def unlinked(self, peer: str, now: float) -> list[Action]:
@@ -157,6 +166,7 @@ class Sender:
         one = self._queue.get(item_id)
         if one is None or one.hop != peer:
             return []
+        self._learn(peer, now - one.heard_at)
         actions: list[Action] = []
         if verdict == Verdict.STORED:
             actions = [self._forget(one, Handed(item_id, peer))]
@@ -184,6 +194,13 @@ class Sender:
             elif one.frames and now - one.heard_at >= ANSWER_SECONDS:
                 self._back_off(one, now)
         return actions + self._pump_all(now)
+
+    def _learn(self, peer: str, seconds: float) -> None:
+        """The link took so long to answer: widen or narrow its window."""
+        if seconds <= QUICK_SECONDS:
+            self._windows[peer] = min(self._windows[peer] + 1, self._widest)
+        elif seconds >= SLOW_SECONDS:
+            self._windows[peer] = max(self._windows[peer] // 2, min(NARROWEST, self._window))
 
     # --- where a parcel stands -----------------------------------------------------------------------------------
 
@@ -231,13 +248,13 @@ class Sender:
         actions: list[Action] = []
         if active is None:
             return actions
-        room = self._window - sum(one.frames for one in active.values())
+        room = self._windows[peer] - sum(one.frames for one in active.values())
         while room > 0:
             under_way = (each for each in active.values() if each.has_more)
             one = min(under_way, key=lambda each: each.parcel.order, default=None)
             heap = self._best_heap(peer, now)
             if heap is not None and (one is None or heap[0] < one.parcel.order):
-                actions.append(self._offer(peer, self._queue[heapq.heappop(heap)[2]], now))
+                actions += self._offer(peer, self._queue[heapq.heappop(heap)[2]], now)
             elif one is not None:
                 actions.append(self._part(peer, one, now))
             else:
@@ -268,10 +285,15 @@ class Sender:
     def _is_waiting(self, item_id: bytes) -> bool:
         return item_id in self._queue and not self._queue[item_id].hop
 
-    def _offer(self, peer: str, one: Sending, now: float) -> SendOffer:
+    def _offer(self, peer: str, one: Sending, now: float) -> list[Action]:
+        """The offer; at the first attempt a body of one part follows at once, and both count as one frame."""
         one.hop, one.heard_at = peer, now
         self._links[peer][one.parcel.item_id] = one
-        return SendOffer(peer, one.parcel.item_id)
+        offer = SendOffer(peer, one.parcel.item_id)
+        if one.attempts or not 0 < one.parcel.length <= PART_BYTES:
+            return [offer]
+        one.is_wanted = True
+        return [offer, self._part(peer, one, now)]
 
     def _part(self, peer: str, one: Sending, now: float) -> SendPart:
         if not one.frames:

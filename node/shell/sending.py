@@ -21,6 +21,7 @@ from node.store.courier import QUEUED, CourierItem, StoredEnvelope
 from protos import node_pb2 as pb
 
 _log = logging.getLogger(__name__)
+WIDEST_WINDOW = 128
 PutFrame = Callable[[pb.CarryFrame], None]
 
 
@@ -37,7 +38,8 @@ class Sending:
         with self._database.read() as tx:
             stored = courier.parcels(tx, QUEUED)
         self._parcels = {parcel.item_id: parcel for parcel in stored}
-        self._sender = Sender(ledger.post, headquarters, random.random, queued=stored, now=time.monotonic())
+        self._sender = Sender(ledger.post, headquarters, random.random, queued=stored, widest=WIDEST_WINDOW,
+                              now=time.monotonic())
 
     @property
     def is_full(self) -> bool:

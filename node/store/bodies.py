@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
 from sqlalchemy import Connection, bindparam, delete, func, insert, select, update
 
 from node.store.tables import BODIES, BODY_PARTS
@@ -9,6 +12,10 @@ from node.store.tables import BODIES, BODY_PARTS
 # Built once: these run for every cable.
 _PUT_PART = insert(BODY_PARTS)
 _WHOLE = select(BODIES.c.whole).where(BODIES.c.envelope_id == bindparam("of"))
+_WHOLE_AMONG = select(BODIES.c.envelope_id).where(
+    BODIES.c.envelope_id.in_(bindparam("of", expanding=True)), BODIES.c.whole.is_(True)
+)
+_PUT_BODY = insert(BODIES)
 _FINISH = update(BODIES).where(BODIES.c.envelope_id == bindparam("of")).values(whole=True)
 _PARTS = (
     select(BODY_PARTS.c.offset, BODY_PARTS.c.data)
@@ -16,6 +23,16 @@ _PARTS = (
     .order_by(BODY_PARTS.c.offset.desc())
     .limit(1)
 )
+
+
+@dataclass(slots=True)
+class NewBody:
+    """A body that began in the running unit: (offset, data) of its parts in order."""
+
+    envelope_id: bytes
+    length: int
+    parts: list[tuple[int, bytes]] = field(default_factory=list)
+    whole: bool = False
 
 
 def begin_body(tx: Connection, envelope_id: bytes, length: int) -> None:
@@ -44,6 +61,23 @@ def finish_body(tx: Connection, envelope_id: bytes) -> None:
 def is_whole(tx: Connection, envelope_id: bytes) -> bool:
     """Whether the verified body is here."""
     return bool(tx.execute(_WHOLE, {"of": envelope_id}).scalar())
+
+
+def whole_among(tx: Connection, envelope_ids: Iterable[bytes]) -> set[bytes]:
+    """Those whose verified body is here."""
+    return set(tx.execute(_WHOLE_AMONG, {"of": list(envelope_ids)}).scalars())
+
+
+def put_new_bodies(tx: Connection, new: list[NewBody]) -> None:
+    """Keep bodies of which the store knows nothing, with the parts that are here already."""
+    rows = [{"envelope_id": one.envelope_id, "length": one.length, "whole": one.whole} for one in new]
+    tx.execute(_PUT_BODY, rows)
+    parts = [
+        {"envelope_id": one.envelope_id, "offset": offset, "data": data, "length": len(data)}
+        for one in new for offset, data in one.parts
+    ]
+    if parts:
+        tx.execute(_PUT_PART, parts)
 
 
 def drop_unfinished(tx: Connection, envelope_id: bytes) -> None:

@@ -18,13 +18,17 @@ DONE = "done"
 # Built once: these run for every cable.
 _ITEM = select(ITEMS).where(ITEMS.c.item_id == bindparam("of"))
 _STATE = select(ITEMS.c.state).where(ITEMS.c.item_id == bindparam("of"))
+_STORED_AMONG = select(ITEMS.c.item_id).where(
+    ITEMS.c.item_id.in_(bindparam("of", expanding=True)), ITEMS.c.state.in_(bindparam("states", expanding=True))
+)
 _PUT_ITEM = insert(ITEMS)
 _SET_STATE = update(ITEMS).where(ITEMS.c.item_id == bindparam("of")).values(
     state=bindparam("to_state"), head=bindparam("to_head"), arrival=bindparam("to_arrival")
 )
 _ENVELOPE = select(ENVELOPES).where(ENVELOPES.c.envelope_id == bindparam("of"))
+_ENVELOPES_AMONG = select(ENVELOPES.c.envelope_id).where(ENVELOPES.c.envelope_id.in_(bindparam("of", expanding=True)))
 _PUT_ENVELOPE = insert(ENVELOPES)
-_HOLDERS = select(INBOX.c.terminal_id).where(INBOX.c.item_id == bindparam("of"))
+_HOLDERS = select(INBOX.c.terminal_id, INBOX.c.item_id).where(INBOX.c.item_id.in_(bindparam("of", expanding=True)))
 _PUT_INBOX = insert(INBOX)
 _SET_HOP = update(HOPS).where(HOPS.c.envelope_id == bindparam("of"), HOPS.c.post == bindparam("at_post")).values(
     state=bindparam("to_state"), at=bindparam("to_at")
@@ -59,12 +63,12 @@ def put_item(tx: Connection, item: CourierItem, state: str, now: int) -> None:
     parcel, head = item.parcel, b"" if state == DONE else item.head
     change = {"of": parcel.item_id, "to_state": state, "to_head": head, "to_arrival": parcel.arrival}
     if tx.execute(_SET_STATE, change).rowcount == 0:
-        tx.execute(_PUT_ITEM, {
-            "item_id": parcel.item_id, "kind": parcel.kind, "origin": parcel.origin, "head": head,
-            "destination": parcel.destination, "precedence": parcel.precedence, "expires_at": parcel.expires_at,
-            "size_seen": parcel.size_seen, "body_length": parcel.length, "envelope_id": item.envelope_id,
-            "state": state, "arrival": parcel.arrival, "at": now,
-        })
+        tx.execute(_PUT_ITEM, _row(item, state, now))
+
+
+def put_new_items(tx: Connection, items: list[tuple[CourierItem, str]], now: int) -> None:
+    """Store items, each with its state, of which the store knows nothing."""
+    tx.execute(_PUT_ITEM, [_row(item, state, now) for item, state in items])
 
 
 def finish_item(tx: Connection, parcel: Parcel) -> None:
@@ -81,6 +85,11 @@ def item(tx: Connection, item_id: bytes) -> CourierItem | None:
     """The stored item, in any state."""
     row = tx.execute(_ITEM, {"of": item_id}).first()
     return CourierItem(_parcel(row), row.envelope_id, row.head) if row else None
+
+
+def stored_among(tx: Connection, item_ids: Iterable[bytes]) -> set[bytes]:
+    """Those that were ever stored whole."""
+    return set(tx.execute(_STORED_AMONG, {"of": list(item_ids), "states": [QUEUED, DONE]}).scalars())
 
 
 def is_stored(tx: Connection, item_id: bytes) -> bool:
@@ -114,8 +123,16 @@ def queue_sizes(tx: Connection) -> list[tuple[str, int, int]]:
 
 def put_envelope(tx: Connection, envelope: StoredEnvelope) -> None:
     """Remember an envelope; the same one twice is one."""
-    if envelope_of(tx, envelope.envelope_id) is None:
-        tx.execute(_PUT_ENVELOPE, asdict(envelope))
+    put_envelopes(tx, [envelope])
+
+
+def put_envelopes(tx: Connection, envelopes: Iterable[StoredEnvelope]) -> None:
+    """Remember envelopes; the same one twice is one."""
+    by_id = {one.envelope_id: one for one in envelopes}
+    known = set(tx.execute(_ENVELOPES_AMONG, {"of": list(by_id)}).scalars())
+    rows = [asdict(one) for envelope_id, one in by_id.items() if envelope_id not in known]
+    if rows:
+        tx.execute(_PUT_ENVELOPE, rows)
 
 
 def envelope_of(tx: Connection, envelope_id: bytes) -> StoredEnvelope | None:
@@ -126,12 +143,18 @@ def envelope_of(tx: Connection, envelope_id: bytes) -> StoredEnvelope | None:
 
 def deliver(tx: Connection, terminal_ids: Iterable[bytes], item: CourierItem) -> None:
     """Put the item into the inboxes of these terminals, once."""
-    parcel = item.parcel
-    have = set(tx.execute(_HOLDERS, {"of": parcel.item_id}).scalars())
+    deliver_all(tx, [(one, item) for one in terminal_ids])
+
+
+def deliver_all(tx: Connection, pairs: Iterable[tuple[bytes, CourierItem]]) -> None:
+    """Put each item into the inbox of its terminal, once, in this order."""
+    wanted = {(terminal_id, item.parcel.item_id): item for terminal_id, item in pairs}
+    holders = tx.execute(_HOLDERS, {"of": list({item_id for _, item_id in wanted})})
+    have = {(row.terminal_id, row.item_id) for row in holders}
     rows = [
-        {"terminal_id": one, "kind": parcel.kind, "content": item.head, "body_length": parcel.length,
-         "origin": parcel.origin, "envelope_id": item.envelope_id, "item_id": parcel.item_id}
-        for one in terminal_ids if one not in have
+        {"terminal_id": key[0], "kind": item.parcel.kind, "content": item.head, "body_length": item.parcel.length,
+         "origin": item.parcel.origin, "envelope_id": item.envelope_id, "item_id": key[1]}
+        for key, item in wanted.items() if key not in have
     ]
     if rows:
         tx.execute(_PUT_INBOX, rows)
@@ -159,6 +182,17 @@ def hops(tx: Connection, envelope_id: bytes) -> list[tuple[str, str, int]]:
     """(post, state, at) of an envelope of this post."""
     query = select(HOPS.c.post, HOPS.c.state, HOPS.c.at).where(HOPS.c.envelope_id == envelope_id)
     return [(row.post, row.state, row.at) for row in tx.execute(query.order_by(HOPS.c.post))]
+
+
+def _row(item: CourierItem, state: str, now: int) -> dict[str, object]:
+    parcel = item.parcel
+    return {
+        "item_id": parcel.item_id, "kind": parcel.kind, "origin": parcel.origin,
+        "head": b"" if state == DONE else item.head, "destination": parcel.destination,
+        "precedence": parcel.precedence, "expires_at": parcel.expires_at, "size_seen": parcel.size_seen,
+        "body_length": parcel.length, "envelope_id": item.envelope_id, "state": state, "arrival": parcel.arrival,
+        "at": now,
+    }
 
 
 def _parcel(row: Row[tuple[object, ...]]) -> Parcel:

@@ -64,13 +64,35 @@ def test_a_flash_overtakes_a_large_body_which_resumes() -> None:
         act.SendPart("LON", big.item_id, PART_BYTES, PART_BYTES),
     ]
     assert one.queued(flash, 0) == [], "two frames are unacknowledged"
-    assert one.answered("LON", big.item_id, Verdict.WANT, PART_BYTES, "", 0) == [act.SendOffer("LON", flash.item_id)]
+    assert one.answered("LON", big.item_id, Verdict.WANT, PART_BYTES, "", 0) == [
+        act.SendOffer("LON", flash.item_id),
+        act.SendPart("LON", flash.item_id, 0, 100),
+    ]
     one.answered("LON", big.item_id, Verdict.WANT, 2 * PART_BYTES, "", 0)
-    wanted = one.answered("LON", flash.item_id, Verdict.WANT, 0, "", 0)
-    assert wanted == [act.SendPart("LON", flash.item_id, 0, 100)]
+    assert one.answered("LON", flash.item_id, Verdict.WANT, 0, "", 0) == [], "its part is on the way"
     resumed = one.answered("LON", flash.item_id, Verdict.STORED, 0, "", 0)
     assert resumed[0] == act.Handed(flash.item_id, "LON")
     assert all(isinstance(each, act.SendPart) and each.item_id == big.item_id for each in resumed[1:])
+
+
+def test_after_a_pause_a_short_body_waits_to_be_wanted() -> None:
+    short = parcel(1, length=100)
+    one = sender(16, short)
+    assert one.linked("LON", 0) == [act.SendOffer("LON", short.item_id), act.SendPart("LON", short.item_id, 0, 100)]
+    assert one.answered("LON", short.item_id, Verdict.NOT_YET, 0, "not-caught-up", 0) == []
+    assert one.answered("LON", short.item_id, Verdict.NOT_YET, 0, "not-offered", 0) == [], "the answer to the part"
+    assert one.tick(5, 0) == [act.SendOffer("LON", short.item_id)]
+    assert one.answered("LON", short.item_id, Verdict.WANT, 0, "", 5) == [act.SendPart("LON", short.item_id, 0, 100)]
+
+
+@pytest.mark.parametrize(("answer_seconds", "frames"), [(0.005, 32), (1.0, 2)])
+def test_the_window_follows_the_pace_of_the_link(answer_seconds: float, frames: int) -> None:
+    one, now = Sender("DEL", "DHA", lambda: 0.5, queued=[parcel(number) for number in range(500)], widest=32), 0.0
+    under_way = offers(one.linked("LON", now))
+    for _ in range(100):
+        now += answer_seconds
+        under_way += offers(one.answered("LON", under_way.pop(0), Verdict.STORED, 0, "", now))
+    assert len(under_way) == frames
 
 
 def test_the_window_bounds_what_is_unacknowledged() -> None:
