@@ -29,6 +29,7 @@ from node.actions import Append
 from node.chain import Chain
 from node.engine import (
     ENGINE_CHANGED,
+    INITIAL_HEIGHT,
     EngineStart,
     Position,
     contradiction,
@@ -132,7 +133,7 @@ class Application:
         start = self.start
         if self._position.height:
             raise _wrong_genesis(f"this node has committed height {self._position.height} already")
-        if (genesis.chain_id, genesis.initial_height) != (start.chain_id, start.initial_height):
+        if (genesis.chain_id, genesis.initial_height) != (start.chain_id, INITIAL_HEIGHT):
             raise _wrong_genesis(f"it is for {genesis.chain_id!r} from height {genesis.initial_height} on")
         if not _same_json(genesis.app_state, start.app_state):
             raise _wrong_genesis("its app_state is not where the own log says that the engine begins")
@@ -164,7 +165,7 @@ class Application:
 
     def finalize(self, proposal: Proposal) -> Finalized:
         """Apply the decided block to a copy. Raises `Refused` "wrong-height", "engine-over"."""
-        expected = self._position.height + 1 if self._position.height else self.start.initial_height
+        expected = self._position.height + 1
         if proposal.height != expected:
             raise Refused("wrong-height", f"the engine decided height {proposal.height}, the next one is {expected}")
         if self.is_over:

@@ -23,6 +23,9 @@ from node.modules import MODULES
 from protos.errors import Malformed, Refused, VerificationFailed
 
 ADDRESS_BYTES = 20
+INITIAL_HEIGHT = 1
+"""Heights count from 1 in every chain: CometBFT 0.38 cannot recover from a crash in a first block of another height."""
+
 ENGINE_CHANGED = "engine-changed"
 _BODIES = {"post-admitted": PostAdmitted, "node-key-changed": NodeKeyChanged, ENGINE_CHANGED: EngineChanged}
 _Body = PostAdmitted | NodeKeyChanged | EngineChanged
@@ -45,18 +48,12 @@ class EngineStart:
     root: bytes
     state_root: bytes
     time: int
-    blocks: int
     validators: tuple[tuple[str, bytes], ...]
 
     @property
     def chain_id(self) -> str:
         """At most 50 characters, another one for every start, so that no vote of one chain counts in another."""
         return f"dutabarta-{self.network_id[:12].hex()}-{self.size}"
-
-    @property
-    def initial_height(self) -> int:
-        """The engine's heights go on from the number of blocks of the log."""
-        return self.blocks + 1
 
     @property
     def app_state(self) -> bytes:
@@ -108,14 +105,12 @@ def engine_start(chain: Chain) -> EngineStart:
             size, validators = _block_end(chain, index), body.validators
     record = decode_record(next(iter(chain.log.leaves(size - 1, size))))
     keys = consensus_keys(chain, size)
-    blocks = sum(is_record(leaf) for leaf in chain.log.leaves(0, size))
     return EngineStart(
         machine.network_id,
         size,
         machine.tree.root(size),
         record.state_root,
         record.time,
-        blocks,
         tuple((code, keys[code]) for code in validators),
     )
 

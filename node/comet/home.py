@@ -18,7 +18,7 @@ from pathlib import Path
 from keys.signing import SoftwareSigner
 from ledger.wire import MAX_LEAF_BYTES
 from node.abci.server import check_socket_path
-from node.engine import EngineStart, address_of
+from node.engine import INITIAL_HEIGHT, EngineStart, address_of
 from node.sequence import MAX_POOL_BYTES, MAX_POOL_ENTRIES
 from protos.errors import Refused
 
@@ -149,7 +149,7 @@ def genesis_json(start: EngineStart) -> bytes:
         {
             "genesis_time": datetime.fromtimestamp(start.time, UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
             "chain_id": start.chain_id,
-            "initial_height": str(start.initial_height),
+            "initial_height": str(INITIAL_HEIGHT),
             "consensus_params": {
                 "block": {"max_bytes": str(MAX_BLOCK_BYTES), "max_gas": "-1"},
                 "evidence": {

@@ -1,4 +1,4 @@
-"""Real CometBFT processes over real ledgers: blocks, crashes, an idle network, another engine, a joiner, a double vote."""
+"""Real CometBFT processes over real ledgers: blocks, crashes, idleness, another engine, a joiner, a double vote."""
 
 from __future__ import annotations
 
@@ -87,10 +87,12 @@ def test_a_killed_engine_and_a_restarted_ledger_go_on(tmp_path: Path, program: P
     asyncio.run(running(everyone, work))
 
 
-@pytest.mark.parametrize("index", range(0, 10))
+@pytest.mark.parametrize("index", range(20))
 def test_an_engine_that_dies_at_each_of_its_fail_points_loses_nothing(
-    tmp_path: Path, program: Path, index: int
+    tmp_path: Path, program: Path, index: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """A block passes ten of them; the first block is empty, the second one has the entry."""
+    monkeypatch.setattr("node.comet.engine.FIRST_WAIT_SECONDS", 0.05)
     network, blocks = solo_then_comet(("DHA",))
     nodes = validators(tmp_path, network, ("DHA",), program)
     node = nodes["DHA"]
@@ -134,7 +136,7 @@ def test_a_solo_network_goes_on_under_four_engines_with_log_and_origin_kept(tmp_
         for one in everyone:
             assert list(one.chain.log.leaves(0, len(before))) == before
             assert one.chain.machine.origin == network.machine().origin
-            assert one.application.info().height >= one.application.start.initial_height == 5
+            assert one.application.info().height >= 2
 
     asyncio.run(running(everyone, work))
 
@@ -195,11 +197,11 @@ def test_a_validator_that_votes_twice_is_named_in_a_block_record(tmp_path: Path,
             if offenders(honest):
                 break
         assert offenders(honest) == {("LON", "duplicate-vote")}
-        others = [nodes[code] for code in ("DEL", "WAS")]
+        others = [honest, nodes["DEL"], nodes["WAS"]]
         await until(lambda: all(offenders(one) for one in others), failed=honest.words)
-        assert len({one.chain.machine.tree.root(honest.chain.size) for one in others if one.chain.size >= size}) <= 1
+        size = min(one.chain.size for one in others)
+        assert len({one.chain.machine.tree.root(size) for one in others}) == 1
 
-    size = 0
     asyncio.run(running(everyone, work))
 
 

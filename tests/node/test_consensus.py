@@ -52,7 +52,6 @@ class Scripted:
         self.app = Application(self.chain, self.position)
         self.height = self.app.info().height
         if not self.height:
-            self.height = self.app.start.initial_height - 1
             self.app.init_chain(genesis_of(self.app))
 
     def block(self, *txs: bytes, offences: tuple[Offence, ...] = ()) -> Proposal:
@@ -96,7 +95,7 @@ def replayed(network: TestNetwork, disk: list[bytes]) -> Machine:
 
 def genesis_of(app: Application) -> Genesis:
     start = app.start
-    return Genesis(start.chain_id, start.initial_height, start.validator_keys, start.app_state)
+    return Genesis(start.chain_id, 1, start.validator_keys, start.app_state)
 
 
 def offence_of(network: TestNetwork, code: str, kind: int = DUPLICATE_VOTE, time: int = FOUNDED_AT) -> Offence:
@@ -124,7 +123,7 @@ def test_init_chain_may_come_twice(network: TestNetwork) -> None:
     "change",
     [
         {"chain_id": "dutabarta-other"},
-        {"initial_height": 1},
+        {"initial_height": 2},
         {"app_state": b"{}"},
         {"app_state": b"not json"},
         {"app_state": b"[" * 100_000},
@@ -170,7 +169,7 @@ def test_an_empty_block_keeps_the_app_hash_and_its_height_is_durable(network: Te
     root, size = node.app.info().app_hash, len(node.disk)
     node.decide()
     node.start()
-    assert (node.app.info().height, node.app.info().app_hash) == (node.app.start.initial_height, root)
+    assert (node.app.info().height, node.app.info().app_hash) == (1, root)
     assert len(node.disk) == size
 
 
@@ -397,14 +396,13 @@ def solo_history() -> tuple[TestNetwork, list[bytes], Machine]:
 def test_a_living_solo_network_goes_on_under_comet() -> None:
     solo, disk, machine = solo_history()
     node = Scripted(solo, list(disk))
-    assert node.app.start.initial_height == machine.blocks + 1 == 4
     assert (node.app.start.size, node.app.start.root) == (len(disk), machine.root)
     assert node.app.info().height == 0
     node.decide(node.batch())
     node.start()
-    assert node.app.info().height == 4
+    assert node.app.info().height == 1
     assert node.disk[: len(disk)] == disk
-    assert node.app.start.blocks == 3
+    assert node.app.start.size == len(disk)
 
 
 def test_a_follower_with_its_own_log_is_taken_through_the_same_blocks() -> None:
