@@ -6,25 +6,26 @@ What arrives together is stored together: one transaction for all frames that wa
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable
-
-from sqlalchemy import Connection
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 
 from crypto_msg.envelope import BodyCheck
 from node import actions as act
 from node.actions import Action
 from node.courier import ItemKind, Parcel, Verdict
 from node.intake import Incoming, Receiver
+from node.shell.arrivals import Arrivals
 from node.shell.itemchecks import ItemChecks, read_head, read_item
 from node.shell.ledger import LedgerShell
 from node.shell.shelf import Shelf
-from node.store import bodies, courier, deposits, log
-from node.store.courier import INTAKE, CourierItem
+from node.store import courier, deposits
+from node.store.courier import CourierItem
 from protos import node_pb2 as pb
 from protos.errors import DutabartaError, Malformed
 
 _log = logging.getLogger(__name__)
-Frames = list[pb.CarryFrame]
+Frames = Sequence[pb.CarryFrame]
+Answers = list[pb.Answer]
 Parcels = list[Parcel | None]
 
 
@@ -43,7 +44,7 @@ class Receiving:
         self._queued = queued
         self._catch_up = catch_up
         self._offered: dict[bytes, CourierItem] = {}
-        self._tx: Connection | None = None
+        self._arrivals: Arrivals
         self._broken = ""
         with self._database.read() as tx:
             begun = [Incoming(parcel, stored) for parcel, stored in courier.incoming(tx)]
@@ -56,47 +57,39 @@ class Receiving:
         """To be called now and then."""
         expired = self._receiver.expired(self._ledger.block_time)
         if expired:
-            with self._database.write() as tx:
-                self._carry_out(tx, expired, [])
+            with self._unit():
+                self._carry_out(expired, [])
 
     def received(self, peer: str, frames: Frames) -> Frames:
         """Take the frames that came together, in one transaction; the answers may go when this returns.
 
         Raises `Malformed` after a frame that cannot be: the stream ends. What came before it is kept.
         """
-        answers: Frames = []
+        answers: Answers = []
         fresh: Parcels = []
         self._broken = ""
-        with self._database.write() as tx:
-            self._tx = tx
-            try:
-                for frame in frames:
-                    if not self._broken:
-                        fresh += self._carry_out(tx, self._actions_of(peer, frame), answers)
-            finally:
-                self._tx = None
+        with self._unit(frames):
+            for frame in frames:
+                if not self._broken:
+                    fresh += self._carry_out(self._actions_of(peer, frame), answers)
         self._ledger.pulse.beat()
         self._queued(fresh)
         if self._broken:
             raise Malformed(self._broken, "the peer sent what cannot be")
-        return answers
+        return [pb.CarryFrame(answer=one) for one in _still_true(answers)]
+
+    @contextmanager
+    def _unit(self, frames: Frames = ()) -> Iterator[None]:
+        with self._database.write() as tx:
+            self._arrivals = Arrivals(tx, self._ledger.clock(), frames)
+            yield
+            self._arrivals.flush()
 
     def _is_stored(self, item_id: bytes) -> bool:
-        if self._tx is not None:
-            return courier.is_stored(self._tx, item_id)
-        with self._database.read() as tx:
-            return courier.is_stored(tx, item_id)
+        return self._arrivals.is_stored(item_id)
 
     def _has_body(self, envelope_id: bytes) -> bool:
-        if self._tx is not None:
-            return bodies.is_whole(self._tx, envelope_id)
-        with self._database.read() as tx:
-            return bodies.is_whole(tx, envelope_id)
-
-    def _is_block_end(self, size: int) -> bool:
-        if self._tx is not None:
-            return log.is_block_end(self._tx, size)
-        return self._ledger.chain.is_block_end(size)
+        return self._arrivals.has_body(envelope_id)
 
     def _actions_of(self, peer: str, frame: pb.CarryFrame) -> list[Action]:
         match frame.WhichOneof("frame"):
@@ -115,75 +108,73 @@ class Receiving:
 
     def _refusal(self, item: CourierItem) -> str:
         """The code of what is wrong with an item whose S this node has reached, or ""."""
-        if item.parcel.kind == ItemKind.ENVELOPE and not self._is_block_end(item.parcel.size_seen):
+        if item.parcel.kind == ItemKind.ENVELOPE and not self._arrivals.is_block_end(item.parcel.size_seen):
             return "no-such-size"
         return self._checks.refusal(item, self._ledger.chain.machine.state)
 
-    def _carry_out(self, tx: Connection, actions: list[Action], answers: Frames) -> Parcels:
+    def _carry_out(self, actions: list[Action], answers: Answers) -> Parcels:
         fresh: Parcels = []
         for action in actions:
             if isinstance(action, act.CheckBody):
-                code = self._check_body(tx, action.item_id)
-                fresh += self._carry_out(tx, self._receiver.body_checked(action.peer, action.item_id, code), answers)
+                code = self._check_body(action.item_id)
+                fresh += self._carry_out(self._receiver.body_checked(action.peer, action.item_id, code), answers)
             else:
-                fresh.append(self._do(tx, action, answers))
+                fresh.append(self._do(action, answers))
         return fresh
 
-    def _do(self, tx: Connection, action: Action, answers: Frames) -> Parcel | None:
+    def _do(self, action: Action, answers: Answers) -> Parcel | None:
         match action:
             case act.SendAnswer(_, item_id, verdict, offset, code):
                 if verdict != Verdict.WANT:
                     self._offered.pop(item_id, None)
-                answer = pb.Answer(item_id=item_id, verdict=verdict, offset=offset, code=code)
-                answers.append(pb.CarryFrame(answer=answer))
+                answers.append(pb.Answer(item_id=item_id, verdict=verdict, offset=offset, code=code))
             case act.OpenIntake(item_id):
-                self._open_intake(tx, self._offered.pop(item_id))
+                item = self._offered.pop(item_id)
+                self._bodies[item_id] = item.envelope_id
+                self._arrivals.open(item)
             case act.StorePart(item_id, offset, data):
-                bodies.append_part(tx, self._bodies[item_id], offset, data)
+                self._arrivals.add_part(self._bodies[item_id], offset, data)
             case act.StoreItem(item_id):
-                return self._store_received(tx, item_id)
+                return self._store_received(item_id)
             case act.DropIntake(item_id, with_body):
                 self._offered.pop(item_id, None)
-                body_id = self._bodies.pop(item_id)
-                if with_body:
-                    bodies.drop_unfinished(tx, body_id)
-                courier.drop_item(tx, item_id)
+                self._arrivals.drop(item_id, self._bodies.pop(item_id), with_body=with_body)
             case act.CatchUp(peer, size):
                 self._catch_up(peer, size)
             case act.Alarm(code, subject, text):
                 _log.warning("alarm %s (%s): %s", code, subject, text)
-                deposits.alarm(tx, code, subject, text, self._ledger.clock())
+                deposits.alarm(self._arrivals.tx, code, subject, text, self._ledger.clock())
             case act.DropPeer(_, code):
                 self._broken = code
             case _:
                 raise TypeError(f"the courier cannot carry out {type(action).__name__}")
         return None
 
-    def _open_intake(self, tx: Connection, item: CourierItem) -> None:
-        self._bodies[item.parcel.item_id] = item.envelope_id
-        courier.put_item(tx, item, INTAKE, self._ledger.clock())
-        bodies.begin_body(tx, item.envelope_id, item.parcel.length)
-
-    def _store_received(self, tx: Connection, item_id: bytes) -> Parcel | None:
+    def _store_received(self, item_id: bytes) -> Parcel | None:
         self._bodies.pop(item_id, None)
-        item = self._offered.pop(item_id, None) or courier.item(tx, item_id)
+        item = self._offered.pop(item_id, None) or self._arrivals.item(item_id)
         if item is None:
             raise LookupError("an item to be stored was never offered")
-        if item.parcel.length:
-            bodies.finish_body(tx, item.envelope_id)
-        return self._shelf.store(tx, item)
+        is_new = self._arrivals.is_new(item_id)
+        self._arrivals.finish(item)
+        return self._shelf.put(self._arrivals.rows, item, is_new=is_new)
 
-    def _check_body(self, tx: Connection, item_id: bytes) -> str:
+    def _check_body(self, item_id: bytes) -> str:
         """The code of what is wrong with a body that has come whole, or ""."""
-        item = courier.item(tx, item_id)
+        item = self._arrivals.item(item_id)
         if item is None:
             return "unknown-item"
-        check, offset = BodyCheck(read_head(item.head)), 0
+        check = BodyCheck(read_head(item.head))
         try:
-            while data := bodies.part_at(tx, item.envelope_id, offset):
+            for data in self._arrivals.body(item.envelope_id):
                 check.update(data)
-                offset += len(data)
             check.finish()
         except DutabartaError as problem:
             return problem.code
         return ""
+
+
+def _still_true(answers: Answers) -> Answers:
+    """Without each WANT that a later answer about the same item overtakes."""
+    last = {one.item_id: number for number, one in enumerate(answers)}
+    return [one for number, one in enumerate(answers) if one.verdict != Verdict.WANT or last[one.item_id] == number]

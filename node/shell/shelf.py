@@ -15,6 +15,7 @@ from node.shell.ledger import LedgerShell
 from node.shell.slots import CABLE, save_proof
 from node.store import courier, deposits, log
 from node.store.courier import DONE, QUEUED, CourierItem
+from node.store.rows import Rows
 
 OTHER_LOG = "receipt-other-log"
 
@@ -33,18 +34,25 @@ class Shelf:
 
     def store(self, tx: Connection, item: CourierItem) -> Parcel | None:
         """Store a whole item. Its parcel, if it is to go to another post."""
+        rows = Rows(tx, self._ledger.clock())
+        parcel = self.put(rows, item, is_new=False)
+        rows.flush()
+        return parcel
+
+    def put(self, rows: Rows, item: CourierItem, *, is_new: bool) -> Parcel | None:
+        """Store a whole item with others. `is_new`: the store has no row of it."""
         self._arrival += 1
         item = replace(item, parcel=replace(item.parcel, arrival=self._arrival))
-        now, mine = self._ledger.clock(), item.parcel.destination == self._ledger.post
-        courier.put_item(tx, item, DONE if mine else QUEUED, now)
+        mine = item.parcel.destination == self._ledger.post
+        rows.put_item(item, DONE if mine else QUEUED, is_new=is_new)
         head = read_head(item.head) if item.parcel.kind == ItemKind.ENVELOPE else None
         if head is not None:
-            courier.put_envelope(tx, envelope_from(head, read_outer(head)))
+            rows.put_envelope(envelope_from(head, read_outer(head)))
         if item.parcel.kind == ItemKind.DELIVERED:
-            self._compare(tx, read_receipt(item.head), item.head)
+            self._compare(rows.tx, read_receipt(item.head), item.head)
         if not mine:
             return item.parcel
-        self._deliver(tx, item, head)
+        self._deliver(rows, item, head)
         return None
 
     def _compare(self, tx: Connection, receipt: Receipt, signed: bytes) -> None:
@@ -60,14 +68,14 @@ class Shelf:
         log.keep_evidence(tx, signer, OTHER_LOG, signed, now)
         deposits.alarm(tx, OTHER_LOG, signer, text, now)
 
-    def _deliver(self, tx: Connection, item: CourierItem, head: Head | None) -> None:
+    def _deliver(self, rows: Rows, item: CourierItem, head: Head | None) -> None:
         match item.parcel.kind:
             case ItemKind.ENVELOPE if head is not None:
-                courier.deliver(tx, [one.wrap.terminal_id for one in head.wraps], item)
+                rows.deliver([one.wrap.terminal_id for one in head.wraps], item)
             case ItemKind.SEALED_RECEIPT:
-                courier.deliver(tx, [read_sealed_receipt(item.head).terminal_id], item)
-            case ItemKind.PROOF:
-                save_proof(tx, item.envelope_id, CABLE, b"", item.head)
-                courier.deliver(tx, courier.readers(tx, item.envelope_id), item)
+                rows.deliver([read_sealed_receipt(item.head).terminal_id], item)
             case _:
-                courier.deliver(tx, courier.readers(tx, item.envelope_id), item)
+                rows.flush()  # its envelope may have come just before
+                if item.parcel.kind == ItemKind.PROOF:
+                    save_proof(rows.tx, item.envelope_id, CABLE, b"", item.head)
+                rows.deliver(courier.readers(rows.tx, item.envelope_id), item)

@@ -12,8 +12,8 @@ from node.store.tables import BODIES, BODY_PARTS
 # Built once: these run for every cable.
 _PUT_PART = insert(BODY_PARTS)
 _WHOLE = select(BODIES.c.whole).where(BODIES.c.envelope_id == bindparam("of"))
-_WHOLE_AMONG = select(BODIES.c.envelope_id).where(
-    BODIES.c.envelope_id.in_(bindparam("of", expanding=True)), BODIES.c.whole.is_(True)
+_KNOWN_AMONG = select(BODIES.c.envelope_id, BODIES.c.whole).where(
+    BODIES.c.envelope_id.in_(bindparam("of", expanding=True))
 )
 _PUT_BODY = insert(BODIES)
 _FINISH = update(BODIES).where(BODIES.c.envelope_id == bindparam("of")).values(whole=True)
@@ -63,9 +63,9 @@ def is_whole(tx: Connection, envelope_id: bytes) -> bool:
     return bool(tx.execute(_WHOLE, {"of": envelope_id}).scalar())
 
 
-def whole_among(tx: Connection, envelope_ids: Iterable[bytes]) -> set[bytes]:
-    """Those whose verified body is here."""
-    return set(tx.execute(_WHOLE_AMONG, {"of": list(envelope_ids)}).scalars())
+def known_among(tx: Connection, envelope_ids: Iterable[bytes]) -> dict[bytes, bool]:
+    """Those that have begun, and whether they are whole."""
+    return {row.envelope_id: row.whole for row in tx.execute(_KNOWN_AMONG, {"of": list(envelope_ids)})}
 
 
 def put_new_bodies(tx: Connection, new: list[NewBody]) -> None:
