@@ -14,6 +14,7 @@ from terminal.store import Transaction
 
 DELIVERED = 2
 """InboxItem and ReceiptContent kind of a receipt that the hops can read."""
+SALT_BYTES = 32
 
 
 def own_receipt(
@@ -36,11 +37,22 @@ def own_receipt(
 def add_own_receipt(session: Session, transaction: Transaction, receipt: Receipt) -> bytes:
     """Sign and store a receipt; a second one for the same act is the stored first one. DELIVERED is queued as it is."""
     signed = make_receipt(receipt, session.network_id, session.keyring.terminal_signer)
+    salt = secrets.token_bytes(SALT_BYTES) if receipt.kind == ReceiptKind.DELIVERED else b""
     stored = transaction.add_receipt(
-        ReceiptRecord(receipt.envelope_id, receipt.kind, receipt.terminal_id, receipt.post, receipt.at, signed)
+        ReceiptRecord(receipt.envelope_id, receipt.kind, receipt.terminal_id, receipt.post, receipt.at, signed, salt)
     )
     if receipt.kind == ReceiptKind.DELIVERED:
-        key = receipt.envelope_id + bytes([receipt.kind])
-        job = Job(RECEIPT, key, stored.signed, DELIVERED, receipt.envelope_id, secrets.token_bytes(32))
-        transaction.add_job(job)
+        _queue(transaction, stored)
     return stored.signed
+
+
+def repeat_delivered(session: Session, transaction: Transaction, envelope_id: bytes) -> None:
+    """Queue the stored DELIVERED again: a cable that came a second time says that somebody has not got it."""
+    for one in transaction.receipts(envelope_id):
+        if one.kind == ReceiptKind.DELIVERED and one.terminal_id == session.terminal_id:
+            _queue(transaction, one)
+
+
+def _queue(transaction: Transaction, one: ReceiptRecord) -> None:
+    key = one.envelope_id + bytes([one.kind])
+    transaction.add_job(Job(RECEIPT, key, one.signed, DELIVERED, one.envelope_id, one.salt))

@@ -1,25 +1,18 @@
-"""Receipts of others, checked and stored; and this officer's READ and ACKNOWLEDGED, sealed to the originator."""
+"""Receipts of others, checked and stored."""
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import Callable
 from hashlib import sha256
 
-from crypto_msg.receipt import ReceiptKind, contradicts, open_receipt, read_receipt, seal_receipt, verify_receipt
+from crypto_msg.receipt import contradicts, open_receipt, read_receipt, verify_receipt
 from crypto_msg.wire import Receipt
 from keys.signing import DirectVerifier
 from ledger.state import terminal_key
-from protos.errors import Unavailable
-from terminal.outgoing import RECEIPT
-from terminal.own_receipts import add_own_receipt, own_receipt
-from terminal.recipients import Seat, fetch_bundles, seat_of
-from terminal.records import Aside, CableRecord, Job, ReceiptRecord
+from terminal.records import Aside, ReceiptRecord
 from terminal.session import Session
 from terminal.store import Transaction
 from terminal.view import ProvedState
-
-SEALED_RECEIPT = 3
 
 
 def take_receipt(session: Session, content: bytes, sealed: bool, then: Callable[[Transaction], None]) -> None:
@@ -43,29 +36,6 @@ def take_receipt(session: Session, content: bytes, sealed: bool, then: Callable[
         then(transaction)
 
 
-def answer(session: Session, record: CableRecord, kind: ReceiptKind) -> None:
-    """Store and queue this officer's READ or ACKNOWLEDGED for a cable received; the second time changes nothing."""
-    seat, state = session.view.judge(lambda state: (_origin(record, state), state), record.size_seen)
-    bundle = None if seat is None else fetch_bundles(session.desk, [seat], session.network_id).get(record.terminal_id)
-    if bundle is None:
-        raise Unavailable(
-            "bundle-missing",
-            f"the prekey of the terminal at {record.post} that sent this could not be fetched",
-            hint="the cable is read all the same; acknowledge it again later",
-            post=record.post,
-        )
-    receipt = own_receipt(
-        session, kind, record.envelope_id, record.body_root, sha256(record.inner).digest(), state.checkpoint
-    )
-    with session.store.transaction() as transaction:
-        signed = add_own_receipt(session, transaction, receipt)
-        content = seal_receipt(signed, bundle)
-        key = record.envelope_id + bytes([kind])
-        transaction.add_job(
-            Job(RECEIPT, key, content, SEALED_RECEIPT, record.envelope_id, secrets.token_bytes(32))
-        )
-
-
 def _verified(session: Session, signed: bytes, state: ProvedState) -> Receipt:
     terminal_id = read_receipt(signed).terminal_id
     state.prefetch([terminal_key(terminal_id)])
@@ -83,14 +53,11 @@ def _contradiction(session: Session, transaction: Transaction, receipt: Receipt)
 
 def _alarm(session: Session, receipt: Receipt, signed: bytes, code: str, text: str) -> Aside:
     whole = f"a terminal of {receipt.post} {text}"
-    return Aside(sha256(signed).digest(), code, whole, receipt.post, session.clock(), signed)
+    key, about = sha256(signed).digest(), receipt.envelope_id
+    return Aside(key, code, whole, receipt.post, session.clock(), signed, about)
 
 
 def _record(receipt: Receipt, signed: bytes) -> ReceiptRecord:
     return ReceiptRecord(
         receipt.envelope_id, receipt.kind, receipt.terminal_id, receipt.post, receipt.at, signed
     )
-
-
-def _origin(record: CableRecord, state: ProvedState) -> Seat | None:
-    return seat_of(state, record.terminal_id)

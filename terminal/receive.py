@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from crypto_msg.cable import Kind
 from crypto_msg.envelope import check_network, decode_head, read_outer
@@ -15,10 +15,10 @@ from keys.signing import DirectVerifier
 from ledger.checkpoint import Checkpoint
 from ledger.state import terminal_key
 from node.wire import InboxItem
-from protos.errors import DutabartaError, Unavailable, VerificationFailed
+from protos.errors import DutabartaError, Malformed, Unavailable, VerificationFailed
 from terminal.failpoint import reach
 from terminal.judging import close_drafts
-from terminal.own_receipts import add_own_receipt, own_receipt
+from terminal.own_receipts import add_own_receipt, own_receipt, repeat_delivered
 from terminal.proofs import take_proof
 from terminal.receipts import take_receipt
 from terminal.records import AWAITING, CO_RELEASED, DRAFTS, IN, NEW, OUT, RELEASED, Aside, CableRecord, Sealed
@@ -28,6 +28,8 @@ from terminal.view import DoubtfulNode, ProvedState
 
 POSITION = "inbox-position"
 PAGE = 100
+TRIES = 5
+"""How many further synchronisations try an item that did not hold."""
 ENVELOPE, DELIVERED, SEALED_RECEIPT, ITEM_PROOF = 1, 2, 3, 4
 
 
@@ -44,6 +46,7 @@ class Received:
 def receive(session: Session) -> Received:
     """Take everything that waits at the node. Stops with `Unavailable` if the node does; nothing is taken twice."""
     received = Received()
+    _try_again(session, received)
     while items := _next_items(session):
         for item in items:
             _take(session, item, received)
@@ -61,23 +64,67 @@ def _next_items(session: Session) -> tuple[InboxItem, ...]:
     return items
 
 
+def _try_again(session: Session, received: Received) -> None:
+    """Take what was refused before and may hold now: a body that the node has mended, a proof that came too early."""
+    with session.store.transaction() as transaction:
+        waiting = [one for one in transaction.asides() if one.tries]
+    for one in waiting:
+        item = InboxItem(0, one.wire_kind, one.content, 0, one.origin, one.envelope_id)
+        problem = _problem(session, item, received)
+        with session.store.transaction() as transaction:
+            if problem is None or isinstance(problem, NotForYou):
+                transaction.drop_aside(one)
+            else:
+                changed = _refused(session, item, problem)
+                transaction.change_aside(one, replace(changed, key=one.key, at=one.at, tries=one.tries - 1))
+        reach()
+
+
 def _take(session: Session, item: InboxItem, received: Received) -> None:
+    problem = _problem(session, item, received)
+    if problem is not None:
+        with session.store.transaction() as transaction:
+            if not isinstance(problem, NotForYou):
+                received.refused += 1
+                transaction.add_aside(_refused(session, item, problem))
+            _set_position(transaction, item)
+    reach()
+
+
+def _problem(session: Session, item: InboxItem, received: Received) -> DutabartaError | None:
+    """Take an item: what is wrong with it, None if it was stored. Raises what is the node's fault."""
+    taker = _TAKERS.get(item.kind)
+    if taker is None:
+        return Malformed("unknown-item", f"no item of an inbox has kind {item.kind}", hint="update this program")
     try:
-        _TAKERS[item.kind](session, item, received)
-    except NotForYou:
-        _move_on(session, item, None)
+        taker(session, item, received)
     except (Unavailable, DoubtfulNode):
         raise
-    except (DutabartaError, KeyError) as problem:
-        received.refused += 1
-        _move_on(session, item, problem)
-    reach()
+    except DutabartaError as problem:
+        return problem
+    return None
+
+
+def _refused(session: Session, item: InboxItem, problem: DutabartaError) -> Aside:
+    """What stays of an item that was refused. Only what is malformed can never hold later."""
+    return Aside(
+        key=item.envelope_id or item.position.to_bytes(8),
+        code=problem.code,
+        text=problem.text,
+        origin=item.origin,
+        at=session.clock(),
+        content=item.content,
+        envelope_id=item.envelope_id,
+        wire_kind=item.kind,
+        tries=0 if isinstance(problem, Malformed) else TRIES,
+    )
 
 
 def _take_envelope(session: Session, item: InboxItem, received: Received) -> None:
     head = decode_head(item.content)
     with session.store.transaction() as transaction:
         if transaction.has_envelope(head.envelope_id):
+            repeat_delivered(session, transaction, head.envelope_id)
             _set_position(transaction, item)
             return
     outer = read_outer(head)
@@ -169,7 +216,8 @@ def _note_number(session: Session, transaction: Transaction, opened: OpenedCable
     if opened.n < 1 or numbers.has(opened.n):
         text = f"terminal {origin.hex()[:16]} used wrap number {opened.n} again: it was restored or copied"
         code = "wrap-number-repeated"
-        transaction.add_aside(Aside(opened.envelope_id, code, text, opened.outer.post, session.clock()))
+        key = about = opened.envelope_id
+        transaction.add_aside(Aside(key, code, text, opened.outer.post, session.clock(), envelope_id=about))
     else:
         transaction.set_numbers(origin, numbers.with_number(opened.n))
 
@@ -192,19 +240,6 @@ _TAKERS = {
 }
 
 
-def _move_on(session: Session, item: InboxItem, problem: BaseException | None) -> None:
-    """Pass an item by; what was refused is kept aside with its reason."""
-    with session.store.transaction() as transaction:
-        if problem is not None:
-            code = problem.code if isinstance(problem, DutabartaError) else "unknown-item"
-            transaction.add_aside(
-                Aside(
-                    item.envelope_id or item.position.to_bytes(8), code, str(problem), item.origin, session.clock(), item.content
-                )
-            )
-        _set_position(transaction, item)
-
-
 def _position(session: Session) -> int:
     with session.store.transaction() as transaction:
         return transaction.setting(POSITION)
@@ -212,5 +247,3 @@ def _position(session: Session) -> int:
 
 def _set_position(transaction: Transaction, item: InboxItem) -> None:
     transaction.set_setting(POSITION, max(item.position, transaction.setting(POSITION)))
-
-

@@ -14,6 +14,8 @@ IN, OUT, DRAFTS = "in", "out", "drafts"
 
 AWAITING, CO_RELEASED, RELEASED = "awaiting release", "co-released", "released"
 NEW, READ, ACKNOWLEDGED = "new", "read", "acknowledged"
+UNDELIVERABLE = "undeliverable"
+"""Acknowledged here, but the originating officer has no terminal in force that could be told."""
 
 
 class Record:
@@ -38,7 +40,7 @@ class Record:
 class CableRecord(Record):
     """One cable or draft. `inner` and `attachments` are plaintext; `envelope_id` names it.
 
-    `state`: in: new, read, acknowledged; out: released; drafts: awaiting release, co-released, released.
+    `state`: in: new, read, acknowledged, undeliverable; out: released; drafts: awaiting release, co-released, released.
     `drafter`, `releasers`: officer ids (16 bytes) as they stood at S. `signatures`: (purpose, key id, signature) over
     the draft bytes, for whoever releases. `n` numbers the originating terminal's wraps for this one. `handed_in_at`:
     when the own node had taken what was sealed here, POSIX seconds.

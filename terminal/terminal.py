@@ -6,37 +6,22 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from crypto_msg.cable import Kind
 from crypto_msg.receipt import ReceiptKind
-from crypto_msg.signatures import DraftSignature
 from crypto_msg.wire import decode_draft
-from keys.purpose import Purpose
 from ledger.policy import parse_policy
 from node.client import NodeClient
-from protos.errors import DutabartaError, Refused, Unavailable, VerificationFailed
+from protos.errors import Refused
 from terminal import drafting, outgoing, prekeys, sending
 from terminal.anchors import missing_anchors
+from terminal.answers import answer
 from terminal.compose import Composed, Composition, compose
 from terminal.desk import Desk
 from terminal.folder import Folder
+from terminal.lookup import find_cable, find_draft, signatures_of
 from terminal.names import names_of
 from terminal.proofs import Proved, prove
-from terminal.receipts import answer
 from terminal.receive import Received, receive
-from terminal.records import (
-    ACKNOWLEDGED,
-    AWAITING,
-    CO_RELEASED,
-    DRAFTS,
-    IN,
-    NEW,
-    OUT,
-    READ,
-    RELEASED,
-    Aside,
-    CableRecord,
-    ReceiptRecord,
-)
+from terminal.records import DRAFTS, IN, OUT, Aside, CableRecord, ReceiptRecord
 from terminal.roster import adopt_rotation
 from terminal.session import Session
 from terminal.standing import Standing, standing
@@ -110,12 +95,12 @@ class Terminal:
         Raises as `sending.release`, "not-a-draft", "already-released".
         """
         self._ready()
-        number, waiting = self._draft(any_id)
+        number, waiting = find_draft(self.session, any_id)
         if drafting.is_for_co_release(self.session, waiting):
             record = drafting.co_release(self.session, number, waiting, accept_stale)
         else:
             composed = Composed(decode_draft(waiting.draft), waiting.attachments)
-            record = sending.release(self.session, composed, self._signatures(waiting), accept_stale)
+            record = sending.release(self.session, composed, signatures_of(self.session, waiting), accept_stale)
         outgoing.flush_if_possible(self.session)
         return record
 
@@ -131,15 +116,18 @@ class Terminal:
 
         Raises `Refused("unknown-cable")`, or "ambiguous-id" naming the envelope ids.
         """
-        return self._find(any_id)[1]
+        return find_cable(self.session, any_id)[1]
 
     def read(self, any_id: bytes) -> CableRecord:
         """The cable; its originator is told READ the first time."""
-        return self._answer(any_id, ReceiptKind.READ, READ)
+        return self._answer(any_id, ReceiptKind.READ)
 
     def acknowledge(self, any_id: bytes) -> CableRecord:
-        """The cable; its originator is told ACKNOWLEDGED, once."""
-        return self._answer(any_id, ReceiptKind.ACKNOWLEDGED, ACKNOWLEDGED)
+        """The cable; its originator is told ACKNOWLEDGED, once.
+
+        "undeliverable" if the originating officer has no terminal in force: it may be acknowledged again later.
+        """
+        return self._answer(any_id, ReceiptKind.ACKNOWLEDGED)
 
     def track(self, any_id: bytes) -> Tracked:
         """How far a cable has come."""
@@ -154,7 +142,9 @@ class Terminal:
         record = self.find(any_id)
         if record.box == DRAFTS:
             raise Refused(
-                "not-released", "this is a draft: only a released cable is anchored", hint="see `dutabarta cable release`"
+                "not-released",
+                "this is a draft: only a released cable is anchored",
+                hint="see `dutabarta cable release`",
             )
         return prove(self.session, record)
 
@@ -183,73 +173,14 @@ class Terminal:
         adopt_rotation(self.session)
         prekeys.rotate(self.session)
 
-    def _find(self, any_id: bytes) -> tuple[int, CableRecord]:
-        with self.session.store.transaction() as transaction:
-            found = transaction.find_cables(any_id)
-        found = [one for one in found if not _gave_way(one[1], [other for _, other in found])]
-        if not found:
-            raise Refused(
-                "unknown-cable", "this terminal holds no cable with that id", hint="see `dutabarta cable list`"
-            )
-        if len(found) > 1:
-            ids = ", ".join(record.envelope_id.hex() for _, record in found)
-            raise Refused("ambiguous-id", f"several cables have that id: {ids}", hint="give the envelope id", ids=ids)
-        return found[0]
-
-    def _draft(self, any_id: bytes) -> tuple[int, CableRecord]:
-        number, record = self._find(any_id)
-        is_cable = record.kind == Kind.CABLE and record.post == self.session.config.post
-        if is_cable or record.state in (CO_RELEASED, RELEASED):
-            raise Refused("already-released", "this cable has been released", hint="see `dutabarta cable track`")
-        if record.box != DRAFTS or record.state != AWAITING or record.kind != Kind.DRAFT:
-            raise Refused("not-a-draft", "this is no draft that awaits release", hint="see `cable list --box drafts`")
-        return number, record
-
-    def _signatures(self, waiting: CableRecord) -> list[DraftSignature]:
-        """The drafter's signature, and what came back from headquarters for this draft."""
-        with self.session.store.transaction() as transaction:
-            found = transaction.find_cables(waiting.cable_id)
-        same = [record for _, record in found if record.box == DRAFTS and record.draft == waiting.draft]
-        signatures = {one: None for record in same for one in record.signatures}
-        return [DraftSignature(Purpose(purpose), key_id, signature) for purpose, key_id, signature in signatures]
-
-    def _answer(self, any_id: bytes, kind: ReceiptKind, state: str) -> CableRecord:
-        number, record = self._find(any_id)
-        if record.box != IN:
-            if kind == ReceiptKind.ACKNOWLEDGED:
-                raise Refused("not-received", "only a cable in the in-tray is acknowledged", hint="see `cable list`")
-            return record
-        done = {NEW: 0, READ: 1, ACKNOWLEDGED: 2}
-        if done[record.state] >= done[state]:
-            return record
-        try:
-            answer(self.session, record, kind)
-        except (Unavailable, VerificationFailed) as problem:
-            if kind != ReceiptKind.READ:
-                raise
-            self._alarm(record, problem)  # what is here is read without the node; it is told READ the next time
-            return record
-        record = record.with_state(state)
-        with self.session.store.transaction() as transaction:
-            transaction.change_cable(number, record)
-        outgoing.flush_if_possible(self.session)
+    def _answer(self, any_id: bytes, kind: ReceiptKind) -> CableRecord:
+        number, record = find_cable(self.session, any_id)
+        if record.box == IN:
+            record = answer(self.session, number, record, kind)
+            outgoing.flush_if_possible(self.session)
+        elif kind == ReceiptKind.ACKNOWLEDGED:
+            raise Refused("not-received", "only a cable in the in-tray is acknowledged", hint="see `cable list`")
         return record
-
-
-    def _alarm(self, record: CableRecord, problem: DutabartaError) -> None:
-        if isinstance(problem, Unavailable):
-            return
-        text = f"the originator could not be told READ: {problem.text}"
-        with self.session.store.transaction() as transaction:
-            now, about = self.session.clock(), record.envelope_id
-            transaction.add_aside(Aside(about, problem.code, text, record.post, now, envelope_id=about))
-
-
-def _gave_way(one: CableRecord, all_of_id: Sequence[CableRecord]) -> bool:
-    """Whether another record says more of the same text: the cable than its draft, the draft than an answer to it."""
-    says_more = {Kind.CABLE: 3, Kind.DRAFT: 2, Kind.COUNTERSIGNATURE: 1}
-    mine = says_more[Kind(one.kind)]
-    return any(other.draft == one.draft and says_more[Kind(other.kind)] > mine for other in all_of_id)
 
 
 @contextmanager
@@ -272,4 +203,3 @@ def open_terminal(path: Path, passphrase: bytes, desk: Desk | None = None) -> It
         finally:
             store.close()
             node.close()
-

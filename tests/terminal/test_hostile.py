@@ -20,6 +20,7 @@ from protos.errors import DutabartaError, Refused, Unavailable, VerificationFail
 from support.ministry import Ministry, Officers
 from terminal import compose, outgoing, sending
 from terminal.compose import Composition
+from terminal.lookup import find_draft
 from terminal.numbers import Numbers
 from terminal.prekeys import ROTATE_SECONDS
 from terminal.recipients import fetch_bundles, seat_of
@@ -322,7 +323,7 @@ def test_headquarters_co_releases_nothing_but_flash(officer: Officers) -> None:
     duty = officer("DHA")
     drafted = officer("DEL").draft(composition("WAS", precedence=4))
     duty.sync()
-    number, record = duty._draft(drafted.cable_id)
+    number, record = find_draft(duty.session, drafted.cable_id)
     changed = replace(decode_draft(record.draft), precedence=1, action=(Addressee("WAS", 1),))
     with duty.session.store.transaction() as transaction:
         transaction.change_cable(number, replace(record, draft=encode_draft(changed)))
