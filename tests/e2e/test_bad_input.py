@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.posts import PASSPHRASE, Posts
-from support.processes import Ended, Exercise, dutabarta, exercise, together
 
 from cli.enrolment import Newcomer, prepare
+from support.posts import PASSPHRASE, Posts
+from support.processes import Ended, Exercise, dutabarta, exercise, together
 
 pytestmark = pytest.mark.xdist_group("e2e-bad-input")
 
@@ -56,9 +56,13 @@ class World:
     selims: str
 
     @property
-    def proved(self) -> Path:
-        """Of the first cable, FILE.cable and FILE.tlog-proof."""
-        return self.folder / "first"
+    def cable(self) -> Path:
+        """The first cable as `cable proof` wrote it."""
+        return self.folder / "first.cable"
+
+    @property
+    def proof(self) -> Path:
+        return self.folder / "first.tlog-proof"
 
     def send(self, officer: str, to: str = "WAS", *more: str | Path, **options: Any) -> Ended:
         return self.posts.send("DEL", officer, to, *more, **options)
@@ -122,7 +126,7 @@ def refused(ended: Ended, exit_code: int, code: str) -> None:
     assert len(lines) == 2, ended.err
 
 
-# --- commands that are refused: what is typed, the exit code, the error's name -----------------------------------------
+# --- commands that are refused: what is typed, the exit code, the error's name ---------------------------------------
 
 
 def wrong_passphrase(world: World) -> Ended:
@@ -271,13 +275,13 @@ REFUSED: dict[str, tuple[Callable[[World], Ended], int, str]] = {
     "no home to export": (nowhere("ledger", "export", "--out", "none.log"), 4, "no-config"),
     "no log": (lambda _: dutabarta("audit", "replay", "nowhere.log", "--json"), 4, "file-unreadable"),
     "a policy that is none": (
-        lambda w: w.verify(w.proved.with_suffix(".cable"), w.proved.with_suffix(".tlog-proof"), "--policy",
+        lambda w: w.verify(w.cable, w.proof, "--policy",
                            w.file("policy", b"quorum everybody\n")), 4, "bad-policy"),
     "a trust file that is none": (
-        lambda w: w.verify(w.proved.with_suffix(".cable"), w.proved.with_suffix(".tlog-proof"), "--trust",
+        lambda w: w.verify(w.cable, w.proof, "--trust",
                            w.file("trust", b"\xff" * 100)), 4, "malformed"),
     "another network's trust file": (
-        lambda w: w.verify(w.proved.with_suffix(".cable"), w.proved.with_suffix(".tlog-proof"), "--trust",
+        lambda w: w.verify(w.cable, w.proof, "--trust",
                            GOLDEN / "network.trust", "--network-id", w.posts.status("DHA").network_id.hex()),
         4, "wrong-network"),
 }  # fmt: skip
@@ -323,15 +327,11 @@ def test_wrong_usage_is_said_and_nothing_is_tried(world: World, what: str) -> No
 
 Files = Callable[[World], tuple[Path, Path, Path]]
 NOT_GENUINE: dict[str, tuple[Files, str]] = {
-    "a cable that is none": (
-        lambda w: (w.file("cable", b"\x00" * 9_000), w.proved.with_suffix(".tlog-proof"), w.policy(w.posts)), "cable-form"),
-    "a proof that is none": (
-        lambda w: (w.proved.with_suffix(".cable"), w.file("proof", b"c2sp.org/nothing\n"), w.policy(w.posts)), "proof-form"),
-    "another network's proof": (
-        lambda w: (w.proved.with_suffix(".cable"), GOLDEN / "item.tlog-proof", w.policy(w.posts)), "anchored"),
-    "another network's policy": (
-        lambda w: (w.proved.with_suffix(".cable"), w.proved.with_suffix(".tlog-proof"), w.policy(w.other)), "anchored"),
-}  # fmt: skip
+    "a cable that is none": (lambda w: (w.file("cable", bytes(9_000)), w.proof, w.policy(w.posts)), "cable-form"),
+    "a proof that is none": (lambda w: (w.cable, w.file("proof", b"nothing\n"), w.policy(w.posts)), "proof-form"),
+    "another network's proof": (lambda w: (w.cable, GOLDEN / "item.tlog-proof", w.policy(w.posts)), "anchored"),
+    "another network's policy": (lambda w: (w.cable, w.proof, w.policy(w.other)), "anchored"),
+}
 
 
 @pytest.mark.parametrize("what", NOT_GENUINE)
@@ -344,8 +344,7 @@ def test_verify_says_no_at_the_step_that_fails(world: World, what: str) -> None:
 
 
 def test_the_same_files_as_they_were_are_genuine(world: World) -> None:
-    proof = world.proved.with_suffix(".tlog-proof")
-    assert world.verify(world.proved.with_suffix(".cable"), proof, "--policy", world.policy(world.posts)).code == 0
+    assert world.verify(world.cable, world.proof, "--policy", world.policy(world.posts)).code == 0
 
 
 BROKEN: dict[str, tuple[Callable[[bytes], bytes], str]] = {
@@ -368,7 +367,7 @@ def test_an_auditor_is_told_what_is_wrong_with_a_log(world: World, what: str) ->
     assert code in {one["code"] for one in ended.data["problems"]} if code else ended.data["problems"]
 
 
-# --- a node that is down -----------------------------------------------------------------------------------------------
+# --- a node that is down ---------------------------------------------------------------------------------------------
 
 
 def test_with_the_node_down_nothing_is_sent_and_what_is_here_is_read(world: World) -> None:

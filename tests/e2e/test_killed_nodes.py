@@ -12,9 +12,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from support.processes import SIGKILLED, Exercise, dutabarta, exercise
 
 from protos.errors import Unavailable
+from support.processes import SIGKILLED, Exercise, dutabarta, exercise
 from terminal.records import CableRecord
 
 pytestmark = pytest.mark.xdist_group("e2e-killed-nodes")
@@ -73,7 +73,7 @@ class Mortal:
         return True
 
     def all_is_well(self, folder: Path) -> None:
-        """Every cable sealed once, delivered once, anchored; serials without doubles; one log, wholly valid; no alarm."""
+        """Every cable sealed, delivered and anchored once; no serial twice; one log, wholly valid; no alarm."""
         for code in self.posts.codes:
             self.posts.kill(code)
         self.posts.start()

@@ -17,10 +17,10 @@ from typing import Any
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
-from support.canary import find
-from support.processes import ROOT, Ended, Exercise, dutabarta, exercise, plain, together
 
 from cli.founding import load_root
+from support.canary import find
+from support.processes import ROOT, Ended, Exercise, dutabarta, exercise, plain, together
 from terminal.folder import Folder
 from terminal.keyring import Keyring
 
@@ -130,7 +130,7 @@ CODES = ("DHA", "DEL", "WAS")
 
 
 class Canary:
-    """A finished exchange of cables: everything secret in it by name, the nodes' folders and logs as a power cut left them."""
+    """A finished exchange of cables: what is secret in it, by name, and the nodes' files as a power cut left them."""
 
     def __init__(self, posts: Exercise, folder: Path) -> None:
         self.posts = posts

@@ -49,8 +49,6 @@ class Forked:
 
 def serve() -> None:
     """Fork one process per request; answer its exit code, negative for a signal."""
-    import cli.cable
-    import cli.cable_json
     import terminal.compose
     import terminal.terminal  # noqa: F401
 

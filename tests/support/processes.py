@@ -1,4 +1,4 @@
-"""An exercise of real processes: the nodes of `Posts`, and `dutabarta` as a user types it, each a process of its own."""
+"""An exercise of real processes: the nodes of `Posts`, and each command that a user types."""
 
 from __future__ import annotations
 
@@ -15,15 +15,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
-from support.posts import PASSPHRASE, Posts
-
 from crypto_msg.cable import Precedence
 from ledger.roles import Clearance
 from node.config import node_folder
 from protos.errors import Unavailable
+from support.posts import PASSPHRASE, Posts
 from terminal.compose import Composition
 from terminal.records import CableRecord
-from terminal.terminal import open_terminal
 
 ROOT = Path(__file__).parents[2]
 COMMAND_SECONDS = 120
