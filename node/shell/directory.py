@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from typing import Any
 
 from crypto_msg.cable import CABLE_ID_BYTES
@@ -28,6 +28,7 @@ OFFICER_ID_BYTES = 16
 SALT_BYTES = 32
 _ASK_SECONDS = 4.0
 _GATHER_SECONDS = 2.0
+_MOST_SOURCES = 5
 
 _log = logging.getLogger(__name__)
 
@@ -58,14 +59,18 @@ class Directory:
         self._keep(_owner_of(signed_bundle), signed_bundle)
 
     async def bundles(self, terminal_ids: Iterable[bytes]) -> list[bytes]:
-        """The current bundles of these terminals; unknown ones are asked of their posts."""
-        found, missing = self.own_bundles(terminal_ids)
-        asked = await self._ask(missing, lambda stub: stub.GetBundles, lambda ids: pb.BundleRequest(terminal_ids=ids))
-        for answer in asked:
-            for signed_bundle in answer.signed_bundles:
-                if self._keep_if_current(signed_bundle):
-                    found.append(signed_bundle)
-        return found
+        """The current bundles of these terminals; unknown ones are asked of their posts, then of HQ."""
+        wanted = tuple(terminal_ids)
+        found, missing = self.own_bundles(wanted)
+        if not missing:
+            return found
+        await self._fill(lambda: self.own_bundles(wanted)[1], self._fetch_bundles)
+        return self.own_bundles(wanted)[0]
+
+    async def _fetch_bundles(self, source: str, terminal_ids: list[bytes]) -> None:
+        answer = await self._ask(source, lambda stub: stub.GetBundles, pb.BundleRequest(terminal_ids=terminal_ids))
+        for signed_bundle in answer.signed_bundles if answer else ():
+            self._keep_if_current(signed_bundle)
 
     def own_bundles(self, terminal_ids: Iterable[bytes]) -> tuple[list[bytes], dict[str, list[bytes]]]:
         """(current bundles kept here, terminals whose current bundle is not, by post)."""
@@ -86,15 +91,13 @@ class Directory:
         recorded = current_prekey(self._state(), terminal_id)
         return recorded.bundle_hash if recorded else None
 
-    def _keep_if_current(self, signed_bundle: bytes) -> bool:
+    def _keep_if_current(self, signed_bundle: bytes) -> None:
         try:
             owner = _owner_of(signed_bundle)
         except Malformed:
-            return False
-        if bundle_hash(signed_bundle) != self._current(owner):
-            return False
-        self._keep(owner, signed_bundle)
-        return True
+            return
+        if bundle_hash(signed_bundle) == self._current(owner):
+            self._keep(owner, signed_bundle)
 
     def _keep(self, owner: bytes, signed_bundle: bytes) -> None:
         with self._database.write() as tx:
@@ -119,25 +122,29 @@ class Directory:
             deposits.put_opening(tx, officer_id, salt, name)
 
     async def openings(self, officer_ids: Iterable[bytes]) -> list[Opened]:
-        """The names of these officers; unknown ones are asked of their posts."""
-        wanted = list(dict.fromkeys(officer_ids))
-        found = self.own_openings(wanted)
-        missing = self._officers_by_post(set(wanted) - {one[0] for one in found})
-        asked = await self._ask(missing, lambda stub: stub.GetOpenings, lambda ids: pb.OpeningRequest(officer_ids=ids))
-        for answer in asked:
-            found += [self._keep_opening(one) for one in answer.openings if self._is_true(one)]
-        return found
+        """The names of these officers; unknown ones are asked of their posts, then of HQ."""
+        wanted = tuple(dict.fromkeys(officer_ids))
+        await self._fill(lambda: self._unopened(wanted), self._fetch_openings)
+        return self.own_openings(wanted)
+
+    async def _fetch_openings(self, source: str, officer_ids: list[bytes]) -> None:
+        answer = await self._ask(source, lambda stub: stub.GetOpenings, pb.OpeningRequest(officer_ids=officer_ids))
+        for opening in answer.openings if answer else ():
+            if self._is_true(opening):
+                self._keep_opening(opening)
 
     def own_openings(self, officer_ids: Iterable[bytes]) -> list[Opened]:
         """Those kept here."""
         with self._database.read() as tx:
             return deposits.openings(tx, officer_ids)
 
-    def _officers_by_post(self, officer_ids: Iterable[bytes]) -> dict[str, list[bytes]]:
+    def _unopened(self, officer_ids: Iterable[bytes]) -> dict[str, list[bytes]]:
+        """The officers whose names are not kept here, by post."""
+        kept = {officer_id for officer_id, _, _ in self.own_openings(officer_ids)}
         missing: dict[str, list[bytes]] = defaultdict(list)
         for officer_id in officer_ids:
             officer = self._state().officer(officer_id)
-            if officer is not None:
+            if officer is not None and officer_id not in kept:
                 missing[officer.post].append(officer_id)
         return missing
 
@@ -148,10 +155,9 @@ class Directory:
         commitment = officer.name_commitment
         return not commitment or commit_name(opening.salt, opening.name) == commitment
 
-    def _keep_opening(self, opening: pb.Opening) -> Opened:
+    def _keep_opening(self, opening: pb.Opening) -> None:
         with self._database.write() as tx:
             deposits.put_opening(tx, opening.officer_id, opening.salt, opening.name)
-        return opening.officer_id, opening.salt, opening.name
 
     # --- serials -------------------------------------------------------------------------------------------
 
@@ -162,20 +168,34 @@ class Directory:
         with self._database.write() as tx:
             return deposits.take_serial(tx, cable_id, year)
 
-    async def _ask(
-        self, missing: dict[str, list[bytes]], method: Callable[[Any], Any], request: Callable[[list[bytes]], object]
-    ) -> list[Any]:
-        """Ask every post at once, HQ instead of one that cannot be reached; what nobody has is left out."""
-        calls = [self._ask_one(post, method, request(missing[post])) for post in missing if post != self._post]
-        return [answer for answer in await asyncio.gather(*calls) if answer is not None]
+    # --- asking others -------------------------------------------------------------------------------------
 
-    async def _ask_one(self, post: str, method: Callable[[Any], Any], request: object) -> Any:
-        for asked in [one for one in (post, self._state().headquarters()) if one != self._post]:
-            try:
-                return await self._links.call(asked, method, request, _ASK_SECONDS)
-            except DutabartaError as problem:
-                _log.info("%s cannot be asked for %s: %s", asked, post, problem.code)
-        return None
+    async def _fill(
+        self, missing: Callable[[], dict[str, list[bytes]]], fetch: Callable[[str, list[bytes]], Awaitable[None]]
+    ) -> None:
+        """Fetch what is missing, by post: from the first source of each at once, then what is left from the second."""
+        for number in range(_MOST_SOURCES):
+            wanted = missing()
+            sources = {post: self._sources(post)[number:] for post in wanted}
+            calls = [fetch(sources[post][0], ids) for post, ids in wanted.items() if sources[post]]
+            if not calls:
+                return
+            await asyncio.gather(*calls)
+
+    def _sources(self, post: str) -> list[str]:
+        """Who holds what the terminals of `post` deposited: the post, then HQ. A rebuilt node asks for its own too."""
+        state = self._state()
+        headquarters = state.headquarters()
+        if self._post == post == headquarters:
+            return [code for code in state.codes() if code != post]
+        return [code for code in dict.fromkeys((post, headquarters)) if code != self._post]
+
+    async def _ask(self, post: str, method: Callable[[Any], Any], request: object) -> Any:
+        try:
+            return await self._links.call(post, method, request, _ASK_SECONDS)
+        except DutabartaError as problem:
+            _log.info("%s cannot be asked for deposits: %s", post, problem.code)
+            return None
 
     async def gather_for_ever(self) -> None:
         """HQ holds what every post deposits, so that a cable can be sealed to a post whose link is down for days."""
