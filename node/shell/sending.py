@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import random
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 
 from sqlalchemy import Connection
 
@@ -15,7 +15,7 @@ from node.courier import ItemKind, Parcel, Sender
 from node.shell.itemchecks import make_item, write_item
 from node.shell.ledger import LedgerShell
 from node.shell.shelf import Shelf
-from node.shell.slots import cable_proof
+from node.shell.slots import cable_proof, proved_among
 from node.store import bodies, courier, deposits
 from node.store.courier import QUEUED, CourierItem, StoredEnvelope
 from protos import node_pb2 as pb
@@ -108,8 +108,7 @@ class Sending:
         fresh: list[Parcel | None] = []
         if lasting:
             with self._database.write() as tx:
-                for action in lasting:
-                    fresh.append(self._settle(tx, action))
+                fresh = self._settle_all(tx, lasting)
             self._ledger.pulse.beat()
         if len(lasting) < len(actions):
             with self._database.read() as tx:
@@ -124,38 +123,43 @@ class Sending:
             case act.SendPart(peer, item_id, offset, length):
                 self._put(peer, self._part_frame(tx, item_id, offset, length))
 
-    def _settle(self, tx: Connection, action: Action) -> Parcel | None:
-        match action:
-            case act.Handed(item_id, peer):
-                return self._handed(tx, item_id, peer)
-            case act.ItemRefused(item_id, _, _):
-                self._end(tx, item_id, "refused")
-            case act.ItemExpired(item_id):
-                self._end(tx, item_id, "expired")
-            case act.Alarm(code, subject, text):
-                _log.warning("alarm %s (%s): %s", code, subject, text)
-                deposits.alarm(tx, code, subject, text, self._ledger.clock())
-            case _:
-                raise TypeError(f"the courier cannot carry out {type(action).__name__}")
-        return None
+    def _settle_all(self, tx: Connection, actions: Sequence[Action]) -> list[Parcel | None]:
+        """The parcels that follow."""
+        ended: list[tuple[Parcel, str]] = []
+        for action in actions:
+            match action:
+                case act.Handed(item_id, peer):
+                    parcel = self._parcels.pop(item_id)
+                    ended.append((parcel, "carried" if peer == parcel.destination else "relayed"))
+                case act.ItemRefused(item_id, _, _):
+                    ended.append((self._parcels.pop(item_id), "refused"))
+                case act.ItemExpired(item_id):
+                    ended.append((self._parcels.pop(item_id), "expired"))
+                case act.Alarm(code, subject, text):
+                    _log.warning("alarm %s (%s): %s", code, subject, text)
+                    deposits.alarm(tx, code, subject, text, self._ledger.clock())
+                case _:
+                    raise TypeError(f"the courier cannot carry out {type(action).__name__}")
+        return self._end(tx, ended) if ended else []
 
-    def _handed(self, tx: Connection, item_id: bytes, peer: str) -> Parcel | None:
-        """The next hop has it. At the destination, an envelope's proof follows as soon as there is one."""
-        parcel = self._parcels[item_id]
-        self._end(tx, item_id, "carried" if peer == parcel.destination else "relayed")
-        if parcel.kind != ItemKind.ENVELOPE or parcel.origin != self._ledger.post:
-            return None
-        proof = cable_proof(tx, parcel.body_id)
-        envelope = courier.envelope_of(tx, parcel.body_id) if proof is not None else None
+    def _end(self, tx: Connection, ended: list[tuple[Parcel, str]]) -> list[Parcel | None]:
+        """Their way ends here. To who has an envelope, its proof follows as soon as there is one."""
+        courier.finish_items(tx, [parcel for parcel, _ in ended])
+        own = [(parcel, hop) for parcel, hop in ended
+               if parcel.kind == ItemKind.ENVELOPE and parcel.origin == self._ledger.post]
+        if not own:
+            return []
+        moved = [(parcel.body_id, parcel.destination, hop) for parcel, hop in own]
+        courier.move_hops(tx, moved, self._ledger.clock())
+        handed = [parcel for parcel, hop in own if hop in ("carried", "relayed")]
+        proved = proved_among(tx, {parcel.body_id for parcel in handed})
+        return [self._proof_for(tx, parcel) for parcel in handed if parcel.body_id in proved]
+
+    def _proof_for(self, tx: Connection, parcel: Parcel) -> Parcel | None:
+        proof, envelope = cable_proof(tx, parcel.body_id), courier.envelope_of(tx, parcel.body_id)
         if proof is None or envelope is None:
             return None
         return self._shelf.store_new(tx, self._proof_item(envelope, parcel.destination, proof))
-
-    def _end(self, tx: Connection, item_id: bytes, hop: str) -> None:
-        parcel = self._parcels.pop(item_id)
-        courier.finish_item(tx, parcel)
-        if parcel.kind == ItemKind.ENVELOPE and parcel.origin == self._ledger.post:
-            courier.set_hop(tx, parcel.body_id, parcel.destination, hop, self._ledger.clock())
 
     def _proof_item(self, envelope: StoredEnvelope, post: str, proof: bytes) -> CourierItem:
         return make_item(ItemKind.PROOF, post, envelope, proof, self._ledger.post)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from sqlalchemy import Connection, delete, insert, select, update
+from collections.abc import Iterable
+
+from sqlalchemy import Connection, bindparam, delete, insert, select, update
 
 from ledger.merkle import HASH_BYTES
 from node import actions as act
@@ -14,6 +16,10 @@ from node.store.tables import BATCHES, PROOFS, SLOT_ITEMS
 
 CABLE = "cable"
 RECEIPT = "receipt"
+_CABLE_PROOF = select(PROOFS.c.proof).where(PROOFS.c.envelope_id == bindparam("of"), PROOFS.c.kind == CABLE)
+_PROVED_AMONG = select(PROOFS.c.envelope_id).where(
+    PROOFS.c.envelope_id.in_(bindparam("among", expanding=True)), PROOFS.c.kind == CABLE
+)
 
 
 class StoredSlots:
@@ -66,8 +72,12 @@ def save_proof(tx: Connection, envelope_id: bytes, kind: str, item_hash: bytes, 
 
 def cable_proof(tx: Connection, envelope_id: bytes) -> bytes | None:
     """The tlog-proof of a cable, or None."""
-    query = select(PROOFS.c.proof).where(PROOFS.c.envelope_id == envelope_id, PROOFS.c.kind == CABLE)
-    return tx.execute(query).scalar()
+    return tx.execute(_CABLE_PROOF, {"of": envelope_id}).scalar()
+
+
+def proved_among(tx: Connection, envelope_ids: Iterable[bytes]) -> set[bytes]:
+    """Those whose tlog-proof is here."""
+    return set(tx.execute(_PROVED_AMONG, {"among": list(envelope_ids)}).scalars())
 
 
 def _save_batch(tx: Connection, batch: act.SaveBatch) -> None:

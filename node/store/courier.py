@@ -71,9 +71,11 @@ def put_new_items(tx: Connection, items: list[tuple[CourierItem, str]], now: int
     tx.execute(_PUT_ITEM, [_row(item, state, now) for item, state in items])
 
 
-def finish_item(tx: Connection, parcel: Parcel) -> None:
-    """The item's way ends here: only its id is remembered, to know a duplicate."""
-    tx.execute(_SET_STATE, {"of": parcel.item_id, "to_state": DONE, "to_head": b"", "to_arrival": parcel.arrival})
+def finish_items(tx: Connection, parcels: Iterable[Parcel]) -> None:
+    """The way of these items ends here: only their ids are remembered, to know a duplicate."""
+    tx.execute(_SET_STATE, [
+        {"of": one.item_id, "to_state": DONE, "to_head": b"", "to_arrival": one.arrival} for one in parcels
+    ])
 
 
 def drop_item(tx: Connection, item_id: bytes) -> None:
@@ -176,6 +178,13 @@ def set_hop(tx: Connection, envelope_id: bytes, post: str, state: str, now: int)
     """Note how far an envelope of this post has come on its way to `post`."""
     if tx.execute(_SET_HOP, {"of": envelope_id, "at_post": post, "to_state": state, "to_at": now}).rowcount == 0:
         tx.execute(insert(HOPS), {"envelope_id": envelope_id, "post": post, "state": state, "at": now})
+
+
+def move_hops(tx: Connection, moved: Iterable[tuple[bytes, str, str]], now: int) -> None:
+    """Note for (envelope id, post, state) how far an envelope has come on a way that is known."""
+    tx.execute(_SET_HOP, [
+        {"of": envelope_id, "at_post": post, "to_state": state, "to_at": now} for envelope_id, post, state in moved
+    ])
 
 
 def hops(tx: Connection, envelope_id: bytes) -> list[tuple[str, str, int]]:

@@ -39,7 +39,7 @@ def test_an_item_goes_from_intake_to_queue_to_done_and_its_id_is_remembered(stor
         courier.put_item(tx, one, QUEUED, 2)
         assert courier.parcels(tx, QUEUED) == [one.parcel]
         assert courier.queue_sizes(tx) == [("LON", 1, 14)]
-        courier.finish_item(tx, one.parcel)
+        courier.finish_items(tx, [one.parcel])
         assert courier.is_stored(tx, one.parcel.item_id)
         assert courier.parcels(tx, QUEUED) == []
         assert courier.parcels(tx, DONE) == [one.parcel]
