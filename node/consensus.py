@@ -49,10 +49,14 @@ _OK = TxResult(ACCEPTED, "")
 
 @dataclass(frozen=True, slots=True)
 class CommitBlock:
-    """In one transaction: append the block, if there is one, and store the engine's position. Then `committed()`."""
+    """In one transaction: append the block, if there is one, and store the engine's position. Then `committed()`.
+
+    `time` is the header's, POSIX seconds, of empty blocks too.
+    """
 
     append: Append | None
     position: Position
+    time: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,12 +190,12 @@ class Application:
         position = Position(self.start.chain_id, proposal.height, result.size)
         if result.size <= self._chain.size:
             self._check_own_log(result)
-            return CommitBlock(None, position)
+            return CommitBlock(None, position, proposal.time)
         start = result.size - len(result.leaves)
         if start != self._chain.size:
             raise contradiction(start)
         append = Append(start, result.leaves, result.size, result.root, self._decided.machine.time)
-        return CommitBlock(append, position)
+        return CommitBlock(append, position, proposal.time)
 
     def committed(self) -> None:
         """The block is durable: show it."""

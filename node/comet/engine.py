@@ -71,6 +71,11 @@ class Engine:
             await asyncio.sleep(wait)
             wait = min(LAST_WAIT_SECONDS, 2 * wait)
 
+    def restart(self) -> None:
+        """End the process: `run` starts it again, with files written anew."""
+        if self._process is not None and self._process.returncode is None:
+            self._process.terminate()
+
     async def _run_once(self) -> int:
         """One life of the process; its exit code."""
         self._prepare()

@@ -9,23 +9,27 @@ from __future__ import annotations
 
 import base64
 import json
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
+from keys.public import SUITE_ED25519
 from keys.signing import SoftwareSigner
 from ledger.wire import MAX_LEAF_BYTES
 from node.abci.server import check_socket_path
+from node.comet.files import json_bytes, write_file
+from node.comet.restored import SignState, state_json
 from node.engine import INITIAL_HEIGHT, EngineStart, address_of
 from node.sequence import MAX_POOL_BYTES, MAX_POOL_ENTRIES
-from protos.errors import Refused
 
 MAX_BLOCK_BYTES = 1024 * 1024
 MAX_EVIDENCE_BYTES = 64 * 1024
 EVIDENCE_BLOCKS = 100_000
 EVIDENCE_SECONDS = 14 * 86_400
+OWN_KEY = "priv_validator_key.json"
+THROWAWAY_KEY = "throwaway_key.json"
+THROWAWAY_STATE = "throwaway_state.json"
 _NANOSECONDS = 1_000_000_000
 _PUBLIC, _PRIVATE = "tendermint/PubKeyEd25519", "tendermint/PrivKeyEd25519"
 
@@ -81,40 +85,51 @@ class EngineHome:
         """CometBFT's own home."""
         return self.folder / self.chain_id
 
-    def prepare(self, start: EngineStart, config: EngineConfig, signer: SoftwareSigner, height: int) -> None:
-        """Write all files. `height` is the stored one: where it is not 0, a sign-state must be there already.
+    @property
+    def sign_state(self) -> SignState:
+        """What the own key signed last."""
+        return SignState(self.path / "data")
 
-        Raises `Refused` "path-too-long", "no-sign-state".
+    def prepare(
+        self,
+        start: EngineStart,
+        config: EngineConfig,
+        signer: SoftwareSigner,
+        height: int,
+        now: int,
+        is_restored: bool = False,
+    ) -> None:
+        """Write all files. `height` is the stored one; for `now` and `is_restored` see `SignState.settle`.
+
+        Raises `Refused("path-too-long")`, `Malformed("bad-sign-state")`.
         """
         for socket in (self.app_socket, self.rpc_socket):
             check_socket_path(socket)
-        for folder in (self.folder, self.path, self.path / "config", self.path / "data"):
-            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        state = self.path / "data" / "priv_validator_state.json"
-        if not state.exists():
-            if height:
-                raise Refused(
-                    "no-sign-state",
-                    f"{state} is missing, though this node has committed height {height}",
-                    hint="a restored node must not sign before it has caught up: see docs/operator",
-                    path=state,
-                )
-            write_file(state, _json({"height": "0", "round": 0, "step": 0}))
         settings = self.path / "config"
-        write_file(settings / "config.toml", config_toml(self, config).encode())
+        for folder in (self.folder, self.path, settings, self.path / "data"):
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        is_own = self.sign_state.settle(height, now, is_restored)
+        write_file(settings / "config.toml", config_toml(self, config, is_own).encode())
         write_file(settings / "genesis.json", genesis_json(start))
         write_file(settings / "node_key.json", node_key_json(signer))
-        write_file(settings / "priv_validator_key.json", _json(validator_key(signer)))
+        write_file(settings / OWN_KEY, json_bytes(validator_key(signer)))
+        if not is_own:
+            throwaway = SoftwareSigner.generate(SUITE_ED25519)
+            write_file(settings / THROWAWAY_KEY, json_bytes(validator_key(throwaway)))
+            write_file(self.path / "data" / THROWAWAY_STATE, state_json(0, 0))
 
 
-def config_toml(home: EngineHome, config: EngineConfig) -> str:
+def config_toml(home: EngineHome, config: EngineConfig, is_own_key: bool) -> str:
     """CometBFT's configuration: what is not here keeps its default."""
+    key, state = (OWN_KEY, home.sign_state.path.name) if is_own_key else (THROWAWAY_KEY, THROWAWAY_STATE)
     sections: dict[str, dict[str, object]] = {
         "": {
             "proxy_app": f"unix://{home.app_socket}",
             "abci": "socket",
             "moniker": "dutabarta",
             "filter_peers": True,
+            "priv_validator_key_file": f"config/{key}",
+            "priv_validator_state_file": f"data/{state}",
             "log_level": config.log_level,
         },
         "rpc": {"laddr": f"unix://{home.rpc_socket}", "unsafe": True, "max_open_connections": 64},
@@ -145,7 +160,7 @@ def config_toml(home: EngineHome, config: EngineConfig) -> str:
 
 def genesis_json(start: EngineStart) -> bytes:
     """CometBFT's genesis: it follows from the log alone, so every validator writes the same."""
-    return _json(
+    return json_bytes(
         {
             "genesis_time": datetime.fromtimestamp(start.time, UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
             "chain_id": start.chain_id,
@@ -176,24 +191,13 @@ def node_key_json(signer: SoftwareSigner) -> bytes:
 
     What it signs as a peer has 32 bytes; a vote is longer, because it names the chain. No one is mistaken for another.
     """
-    return _json({"priv_key": _private(signer)})
+    return json_bytes({"priv_key": _private(signer)})
 
 
 def validator_key(signer: SoftwareSigner) -> Mapping[str, object]:
     """CometBFT's priv_validator_key.json."""
     key = signer.public_key.key
     return {"address": address_of(key).hex().upper(), "pub_key": _public(key), "priv_key": _private(signer)}
-
-
-def write_file(path: Path, data: bytes) -> None:
-    """Replace a file (0600): the old one or the whole new one is there after a power cut."""
-    new = path.with_name(path.name + ".new")
-    new.unlink(missing_ok=True)
-    with os.fdopen(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-    new.replace(path)
 
 
 def _section(name: str, values: Mapping[str, object]) -> str:
@@ -207,7 +211,3 @@ def _public(key: bytes) -> dict[str, str]:
 
 def _private(signer: SoftwareSigner) -> dict[str, str]:
     return {"type": _PRIVATE, "value": base64.b64encode(signer.secret + signer.public_key.key).decode()}
-
-
-def _json(value: object) -> bytes:
-    return json.dumps(value, indent=2).encode()

@@ -178,6 +178,32 @@ def blocks_of(node: Validator, founded: Machine) -> list[tuple[bytes, ...]]:
     return blocks
 
 
+def test_a_restored_validator_signs_again_only_after_a_newer_block(
+    tmp_path: Path, program: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("node.comet.restored.CLOCK_MARGIN_SECONDS", 0)
+    nodes = validators(tmp_path, network_of(*COUNCIL), COUNCIL, program)
+    everyone, victim = list(nodes.values()), nodes["LON"]
+
+    async def work() -> None:
+        await enter(nodes["DHA"], "DHA", everyone)
+        await victim.stop()
+        victim.home.sign_state.path.unlink()
+        await victim.start()
+        assert victim.engine.starts == 0 and not victim.home.sign_state.path.exists()
+        for _ in range(20):
+            await enter(nodes["DHA"], "DHA", everyone)
+            if victim.home.sign_state.path.exists():
+                break
+        await until(lambda: victim.engine.starts == 2 and victim.engine.process_id is not None)
+        await nodes["WAS"].stop()  # now the others need it
+        await enter(nodes["DHA"], "DEL", [nodes["DHA"], nodes["DEL"], victim])
+        await nodes["WAS"].start()
+        assert offenders(nodes["DHA"]) == set()
+
+    asyncio.run(running(everyone, work))
+
+
 def test_a_validator_that_votes_twice_is_named_in_a_block_record(tmp_path: Path, program: Path) -> None:
     network = network_of(*COUNCIL)
     nodes = validators(tmp_path / "one", network, COUNCIL, program)

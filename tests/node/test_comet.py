@@ -16,9 +16,10 @@ from node.broadcast import FIRST_AGAIN_SECONDS, Broadcaster
 from node.comet.engine import CRASHES_UNTIL_ALARM, Engine
 from node.comet.home import EngineConfig, EngineHome, EnginePeer
 from node.comet.program import VERSION, check_version, find_program
+from node.comet.restored import CLOCK_MARGIN_SECONDS
 from node.comet.rpc import EngineRpc
 from node.engine import address_of, engine_start
-from protos.errors import Refused, Unavailable
+from protos.errors import Malformed, Refused, Unavailable
 from support.chains import chain_of, grow, log_of
 from support.network import TestNetwork
 
@@ -60,7 +61,7 @@ def test_every_validator_writes_the_same_genesis_from_its_log_and_only_its_own_k
         signer = council.posts[code].consensus
         home = EngineHome(tmp_path / code, start.chain_id)
         peer = EnginePeer(council.posts["WAS"].consensus.public_key.key, "192.0.2.1:26656")
-        home.prepare(start, EngineConfig("127.0.0.1:1", (peer,)), signer, 0)
+        home.prepare(start, EngineConfig("127.0.0.1:1", (peer,)), signer, 0, 100)
         texts.add((home.path / "config" / "genesis.json").read_bytes())
         config = tomllib.loads((home.path / "config" / "config.toml").read_text("utf-8"))
         assert config["p2p"]["persistent_peers"] == f"{address_of(peer.key).hex()}@192.0.2.1:26656"
@@ -73,20 +74,43 @@ def test_every_validator_writes_the_same_genesis_from_its_log_and_only_its_own_k
     assert len(texts) == 1
 
 
-def test_a_sign_state_is_kept_and_a_lost_one_keeps_the_engine_from_starting(
-    tmp_path: Path, council: TestNetwork
-) -> None:
+def key_of(home: EngineHome) -> str:
+    """The address under which the engine would sign."""
+    config = tomllib.loads((home.path / "config" / "config.toml").read_text("utf-8"))
+    return str(json.loads((home.path / config["priv_validator_key_file"]).read_bytes())["address"])
+
+
+def test_after_a_restore_the_own_key_signs_only_above_a_block_begun_since(tmp_path: Path, council: TestNetwork) -> None:
     start, signer = engine_start(chain_of(council)), council.posts["DHA"].consensus
     home, config = EngineHome(tmp_path, start.chain_id), EngineConfig("127.0.0.1:1")
-    state = home.path / "data" / "priv_validator_state.json"
-    home.prepare(start, config, signer, 0)
+    own, state = address_of(signer.public_key.key).hex().upper(), home.sign_state.path
+
+    home.prepare(start, config, signer, 0, 100)
+    assert key_of(home) == own and not home.sign_state.release(1, 10_000)
     state.write_text('{"height":"7","round":0,"step":3}', "ascii")
-    home.prepare(start, config, signer, 7)
-    assert json.loads(state.read_text())["height"] == "7"
-    state.unlink()
-    with pytest.raises(Refused) as refused:
-        home.prepare(start, config, signer, 7)
-    assert refused.value.code == "no-sign-state"
+    home.prepare(start, config, signer, 7, 200)
+    assert key_of(home) == own and json.loads(state.read_text())["height"] == "7"
+
+    state.unlink()  # a backup does not hold it
+    for now in (300, 9_000):  # the first start counts
+        home.prepare(start, config, signer, 7, now)
+        assert key_of(home) != own
+    assert not home.sign_state.release(8, 300 + CLOCK_MARGIN_SECONDS)
+    assert not state.exists()
+    assert home.sign_state.release(9, 301 + CLOCK_MARGIN_SECONDS)
+    home.prepare(start, config, signer, 9, 10_000)
+    assert key_of(home) == own and json.loads(state.read_text()) == {"height": "9", "round": 0, "step": 3}
+
+
+def test_what_other_posts_know_of_this_node_is_a_restore_too(tmp_path: Path, council: TestNetwork) -> None:
+    start, signer = engine_start(chain_of(council)), council.posts["DHA"].consensus
+    home = EngineHome(tmp_path, start.chain_id)
+    home.prepare(start, EngineConfig("127.0.0.1:1"), signer, 0, 100, is_restored=True)
+    assert key_of(home) != address_of(signer.public_key.key).hex().upper()
+    (home.path / "data" / "restored.json").write_text("{", "ascii")
+    with pytest.raises(Malformed) as malformed:
+        home.prepare(start, EngineConfig("127.0.0.1:1"), signer, 0, 100)
+    assert malformed.value.code == "bad-sign-state"
 
 
 # --- the process -------------------------------------------------------------------------------------------------

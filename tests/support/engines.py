@@ -8,6 +8,7 @@ import shutil
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -20,7 +21,8 @@ from node.abci.server import AbciServer
 from node.broadcast import Broadcaster
 from node.chain import Chain
 from node.comet.engine import Engine
-from node.comet.home import EngineConfig, EngineHome, EnginePeer, node_key_json, write_file
+from node.comet.files import write_file
+from node.comet.home import EngineConfig, EngineHome, EnginePeer, node_key_json
 from node.comet.program import VERSION
 from node.comet.store import load_position, store_commit
 from node.comet.verifier import SharedVerifier
@@ -90,7 +92,7 @@ class Validator:
         self.application = Application(self.chain, load_position(self.database))
         self.broadcaster = Broadcaster(self.chain, stored.index_of)
         self.server = AbciServer(self.application, self._store, VERSION)
-        home = EngineHome(self.folder / "comet", self.application.start.chain_id)
+        self.home = home = EngineHome(self.folder / "comet", self.application.start.chain_id)
         home.folder.mkdir(parents=True, exist_ok=True)
         await self.server.start(home.app_socket)
         peers = [
@@ -102,7 +104,7 @@ class Validator:
         signer = self.network.posts[self.code].consensus
 
         def prepare() -> None:
-            home.prepare(self.application.start, config, signer, self.application.info().height)
+            home.prepare(self.application.start, config, signer, self.application.info().height, int(time.time()))
             if self.peer_signer is not None:
                 write_file(home.path / "config" / "node_key.json", node_key_json(self.peer_signer))
 
@@ -141,6 +143,8 @@ class Validator:
         self.commits.append(commit)
         if commit.append is not None:
             self.broadcaster.appended(commit.append.leaves)
+        if self.home.sign_state.release(commit.position.height, commit.time):
+            self.engine.restart()
 
     async def _broadcast(self) -> None:
         while True:
