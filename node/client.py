@@ -15,7 +15,7 @@ import grpc
 from node.api.errors import from_status
 from node.api.limits import MAX_PART_BYTES, Limits, client_options
 from node.api.tls import TlsIdentity, channel_credentials, channel_options, fetch_certificate, make_identity, pin_of
-from node.wire import EntryResult, Hop, InboxItem, Opening, Status, Track, status_from_message
+from node.wire import EntryResult, Hop, Inbox, InboxItem, Opening, Status, Track, status_from_message
 from protos import node_pb2 as pb
 from protos.node_pb2_grpc import DeskStub
 
@@ -111,12 +111,13 @@ class NodeClient:
         parts = _parts(head, body, body_length, anchor_salt)
         return self._call(self._desk.PutCable, parts, TRANSFER_SECONDS).id
 
-    def inbox(self, after: int = 0, limit: int = 100) -> tuple[InboxItem, ...]:
+    def inbox(self, after: int = 0, limit: int = 100) -> Inbox:
         """Items for this terminal behind position `after`, oldest first."""
         answer = self._call(self._desk.GetInbox, pb.InboxRequest(after=after, limit=limit))
-        return tuple(
+        items = tuple(
             InboxItem(i.position, i.kind, i.content, i.body_length, i.origin, i.envelope_id) for i in answer.items
         )
+        return Inbox(answer.inbox_id, items)
 
     def body(self, envelope_id: bytes, offset: int = 0) -> Iterator[bytes]:
         """The sealed body from `offset` on, in pieces of at most 64 KiB."""

@@ -42,6 +42,14 @@ class InboxItem:
 
 
 @dataclass(frozen=True, slots=True)
+class Inbox:
+    """Some items of a terminal's inbox. Positions count within one `inbox_id` (16 bytes): one store of the node."""
+
+    inbox_id: bytes
+    items: tuple[InboxItem, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Hop:
     """How far a cable is on its way to a post: queued, relayed (by HQ), carried (its node has it), refused, expired."""
 

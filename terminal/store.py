@@ -62,7 +62,7 @@ class Transaction(AsideRows):
         return default if found is None else int.from_bytes(self._sealer.open(f"setting/{name}", found))
 
     def set_setting(self, name: str, value: int) -> None:
-        content = self._sealer.seal(f"setting/{name}", value.to_bytes(8))
+        content = self._sealer.seal(f"setting/{name}", value.to_bytes(max(8, (value.bit_length() + 7) // 8)))
         self._put(setting, {"name": name}, {"content": content})
 
     # cables and drafts: one row each, found by envelope id or cable id; a row's content opens in its own row only

@@ -86,7 +86,9 @@ class Desk(DeskServicer):
 
     async def GetInbox(self, request: pb.InboxRequest, _context: Any) -> pb.InboxList:
         limit = min(request.limit or MAX_INBOX, MAX_INBOX)
-        return pb.InboxList(items=self._node.mail.inbox(current_caller().terminal_id, request.after, limit))
+        mail = self._node.mail
+        items = mail.inbox(current_caller().terminal_id, request.after, limit)
+        return pb.InboxList(items=items, inbox_id=mail.inbox_id)
 
     async def GetBody(self, request: pb.BodyRequest, _context: Any) -> AsyncIterator[pb.CablePart]:
         offset = request.offset

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import AsyncIterator
 
 from sqlalchemy import Connection
@@ -21,14 +22,17 @@ from node.shell.ledger import LedgerShell
 from node.shell.sending import Sending
 from node.shell.shelf import Shelf
 from node.shell.slots import CABLE, RECEIPT, add_item, cable_proof
-from node.store import bodies, courier
+from node.store import bodies, courier, log
 from node.store.courier import CourierItem, StoredEnvelope
+from node.store.database import Database
 from protos import node_pb2 as pb
 from protos.errors import Malformed, Refused, Unavailable
 
 SALT_BYTES = 32
+INBOX_ID_BYTES = 16
 PIECE_BYTES = 64 * 1024
 ANSWER_BYTES = 1024 * 1024
+_INBOX = "inbox-id"
 _RECEIPTS = {ItemKind.DELIVERED, ItemKind.SEALED_RECEIPT}
 
 
@@ -42,6 +46,7 @@ class Mail:
         self._sending = sending
         self._checks = checks
         self._uploading: set[bytes] = set()
+        self.inbox_id = _inbox_id(ledger.database)
 
     # --- handing in a cable ------------------------------------------------------------------------------------
 
@@ -195,3 +200,14 @@ class Mail:
         """The tlog-proof of a cable's anchor; empty while there is none."""
         with self._database.read() as tx:
             return cable_proof(tx, envelope_id) or b""
+
+
+def _inbox_id(database: Database) -> bytes:
+    """What positions in the inboxes of this store count within: 16 random bytes, made once."""
+    with database.read() as tx:
+        known = log.meta(tx, _INBOX)
+    if known is None:
+        known = os.urandom(INBOX_ID_BYTES)
+        with database.write() as tx:
+            log.set_meta(tx, _INBOX, known)
+    return known

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
+
 from support.forked import Forked
 from support.posts import eventually
 from support.processes import SIGKILLED, Ended, Exercise, exercise
-
 from terminal.records import CableRecord
 
 pytestmark = pytest.mark.xdist_group("e2e-killed-terminals")
@@ -37,7 +37,7 @@ class Scene:
 
     def waits_at_node(self, cable: CableRecord) -> bool:
         with self.posts.client("DEL") as client:
-            return any(one.envelope_id == cable.envelope_id for one in client.inbox())
+            return any(one.envelope_id == cable.envelope_id for one in client.inbox().items)
 
 
 @pytest.fixture(scope="module")

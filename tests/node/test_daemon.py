@@ -136,7 +136,7 @@ def test_a_cable_is_carried_anchored_and_its_proof_reaches_the_addressees(posts:
         with posts.client(code) as client:
             eventually(lambda client=client: client.item_proof(sent.envelope_id) is not None)
             proof = TlogProof.decode(client.item_proof(sent.envelope_id) or b"")
-            kinds = [item.kind for item in client.inbox() if item.envelope_id == sent.envelope_id]
+            kinds = [item.kind for item in client.inbox().items if item.envelope_id == sent.envelope_id]
             assert sorted(kinds) == [ItemKind.ENVELOPE, ItemKind.PROOF]
         assert len(SignedNote.decode(proof.checkpoint_note).signatures) >= 3
     with posts.client("DEL") as client:
@@ -178,8 +178,8 @@ def test_handing_in_twice_is_once(posts: Posts) -> None:
         first = client.put_cable(head, [body], length, salt)
         assert client.put_cable(head, [body], length, salt) == first
     with posts.client("LON") as client:
-        eventually(lambda: [one.envelope_id for one in client.inbox()].count(first) >= 1)
-        assert [(one.envelope_id, one.kind) for one in client.inbox()].count((first, 1)) == 1
+        eventually(lambda: [one.envelope_id for one in client.inbox().items].count(first) >= 1)
+        assert [(one.envelope_id, one.kind) for one in client.inbox().items].count((first, 1)) == 1
 
 
 def test_serials_are_consecutive_and_each_cable_keeps_its_own(posts: Posts) -> None:

@@ -30,6 +30,7 @@ from ledger.machine import Machine
 from ledger.merkle import Tree, leaf_hash
 from ledger.network_policy import policy_of
 from ledger.proof import ItemProof, batch_tree, item_leaf, make_item_proof
+from ledger.trust import make_trust
 from ledger.wire import CODEC as LEDGER
 from node.client import TlsIdentity
 from node.config import DATABASE_FILE
@@ -37,7 +38,7 @@ from node.modules import MODULES
 from node.secrets import NodeKeys, load_node_keys
 from node.store import log
 from node.store.database import Database
-from node.wire import EntryResult, Hop, InboxItem, Opening, Status, Track
+from node.wire import EntryResult, Hop, Inbox, InboxItem, Opening, Status, Track
 from protos.errors import Unavailable
 from terminal.folder import Folder
 from terminal.terminal import Terminal, open_terminal
@@ -68,6 +69,7 @@ class Ministry:
         self.bundles: dict[bytes, bytes] = {}
         self.openings: dict[bytes, Opening] = {}
         self.inboxes: dict[bytes, list[InboxItem]] = defaultdict(list)
+        self.inbox_id = secrets.token_bytes(16)
         self.bodies: dict[bytes, bytes] = {}
         self.origins: dict[bytes, str] = {}
         self.hops: dict[bytes, dict[str, str]] = defaultdict(dict)
@@ -103,12 +105,25 @@ class Ministry:
         """The newest checkpoint with every post's cosignature, as the policy wants it."""
         machine = self.machine
         checkpoint = Checkpoint(machine.origin, machine.size, machine.root)
-        logs = [sign_checkpoint(self.keys[code].log, checkpoint) for code in machine.genesis.validators]
+        logs = [sign_checkpoint(self.keys[code].log, checkpoint) for code in machine.state.network().validators]
         cosigned = [
             cosign(keys.cosigner, cosigner_name(machine.origin, code), checkpoint, self.now)
             for code, keys in sorted(self.keys.items())
         ]
         return policy_of(machine.state, machine.origin).minimal(make_note(checkpoint, *logs, *cosigned)).encode()
+
+    def trust_file(self) -> bytes:
+        """The trust file as of the newest checkpoint."""
+        return make_trust(self.machine, self.leaves.__getitem__, self.note())
+
+    def govern(self, kind: str, body: object) -> EntryResult:
+        """Enter an act of all root holders, which must be accepted."""
+        roots = [founding.load_root(self.folder / f"root-{n}", PASSPHRASE) for n in range(3)]
+        entry = encode_entry(kind, self.machine.state.network().governance_number + 1, body)
+        signatures = [sign_entry(entry, one, self.machine.network_id, Purpose.GOVERNANCE) for one in roots]
+        result = self.enter(make_leaf(entry, signatures))
+        assert result.code == "accepted", result
+        return result
 
     def keep_bundle(self, data: bytes) -> None:
         self.bundles[bundle_hash(data)] = data
@@ -138,6 +153,11 @@ class Ministry:
     ) -> None:
         inbox = self.inboxes[terminal_id]
         inbox.append(InboxItem(len(inbox) + 1, kind, content, length, origin, envelope_id))
+
+    def rebuild_inboxes(self) -> None:
+        """What a node does that was rebuilt from nothing: positions begin again."""
+        self.inboxes.clear()
+        self.inbox_id = secrets.token_bytes(16)
 
     def connect(self, _address: str, _certificate: bytes, identity: TlsIdentity) -> FakeDesk:
         """What NodeClient does: whoever's certificate is not on the ledger reaches nobody."""
@@ -254,9 +274,10 @@ class FakeDesk:
             ministry.pending_items.append((whole.envelope_id, self.post, item, anchor_salt))
         return whole.envelope_id
 
-    def inbox(self, after: int = 0, limit: int = 100) -> tuple[InboxItem, ...]:
+    def inbox(self, after: int = 0, limit: int = 100) -> Inbox:
         self._called("inbox")
-        return tuple(one for one in self.ministry.inboxes[self.terminal_id] if one.position > after)[:limit]
+        waiting = tuple(one for one in self.ministry.inboxes[self.terminal_id] if one.position > after)
+        return Inbox(self.ministry.inbox_id, waiting[:limit])
 
     def body(self, envelope_id: bytes, offset: int = 0) -> Iterator[bytes]:
         self._called("body")
@@ -284,7 +305,8 @@ class FakeDesk:
         return self.ministry.item_proofs.get(envelope_id)
 
     def trust_file(self) -> bytes:
-        raise NotImplementedError
+        self._called("trust_file")
+        return self.ministry.trust_file()
 
     def close(self) -> None:
         self.calls.append("close")
