@@ -13,6 +13,7 @@ import pytest
 from ledger.block import decode_record
 from ledger.bodies import EngineChanged, ValidatorsChanged
 from ledger.machine import Machine
+from node.abci.messages import Proposal
 from node.modules import MODULES
 from support.engines import Validator, agree, built_engine, running, until, validators
 from support.network import TestNetwork
@@ -176,6 +177,52 @@ def blocks_of(node: Validator, founded: Machine) -> list[tuple[bytes, ...]]:
             blocks.append(tuple(block))
             block.clear()
     return blocks
+
+
+def test_a_proposer_of_garbage_gets_no_votes_and_the_others_go_on(tmp_path: Path, program: Path) -> None:
+    nodes = validators(tmp_path, network_of(*COUNCIL), COUNCIL, program)
+    everyone, honest = list(nodes.values()), nodes["DHA"]
+    verdicts: list[tuple[tuple[bytes, ...], bool]] = []
+
+    async def work() -> None:
+        await enter(honest, "DHA", everyone)
+        byzantine, process = nodes["LON"].application, honest.application.process
+        byzantine.prepare = lambda proposal, max_bytes: (b"garbage", *proposal.txs)  # type: ignore[method-assign]
+
+        def watched(proposal: Proposal) -> bool:
+            verdicts.append((proposal.txs, process(proposal)))
+            return verdicts[-1][1]
+
+        honest.application.process = watched  # type: ignore[method-assign]
+        for turn in range(20):
+            await enter(honest, POSTS[turn % 5], everyone)
+            if any(b"garbage" in txs for txs, _ in verdicts):
+                break
+        await enter(honest, "DEL", everyone)
+
+    asyncio.run(running(everyone, work))
+    assert {accepted for txs, accepted in verdicts if b"garbage" in txs} == {False}
+    assert any(accepted for _, accepted in verdicts)
+
+
+def test_half_of_the_validators_decide_nothing_and_together_they_go_on(tmp_path: Path, program: Path) -> None:
+    nodes = validators(tmp_path, network_of(*COUNCIL), COUNCIL, program)
+    everyone, honest = list(nodes.values()), nodes["DHA"]
+
+    async def work() -> None:
+        await enter(honest, "DHA", everyone)
+        for code in ("LON", "WAS"):
+            await nodes[code].stop()
+        leaf, size = honest.network.batch(honest.chain.machine, "DEL"), honest.chain.size
+        assert honest.submit(leaf).code == "pending"
+        await asyncio.sleep(5)
+        assert honest.chain.size == nodes["DEL"].chain.size == size
+        for code in ("LON", "WAS"):
+            await nodes[code].start()
+        await until(lambda: agree(everyone, size + 2), failed=honest.words)
+        assert honest.outcome(leaf).code == "accepted"
+
+    asyncio.run(running(everyone, work))
 
 
 def test_a_restored_validator_signs_again_only_after_a_newer_block(
