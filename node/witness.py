@@ -64,8 +64,14 @@ class Witness:
 
     @property
     def is_ready(self) -> bool:
-        """Whether the rollback check is done: also a sequencer makes no block before."""
-        return len(self._answers) >= NEEDED_ANSWERS or len(self._others()) < NEEDED_ANSWERS
+        """Whether the rollback check is done: also a sequencer makes no block before.
+
+        One of the answers must come from a post to which this one delivers its cosignatures: others hardly know them.
+        """
+        if len(self._others()) < NEEDED_ANSWERS:
+            return True
+        keepers = self._keepers() - {self._post}
+        return len(self._answers) >= NEEDED_ANSWERS and (not keepers or not keepers.isdisjoint(self._answers))
 
     @property
     def stopped(self) -> str:
@@ -190,12 +196,16 @@ class Witness:
         self._floor = end.size, end.root
         return [self._state, *self._publish(self._state, now)]
 
-    def _publish(self, signed: SaveSignState, now: int) -> list[Action]:
+    def _keepers(self) -> set[str]:
+        """The posts that keep everybody's cosignatures: headquarters and the validators."""
         state = self._chain.machine.state
-        targets = {state.headquarters(), *state.network().validators}
+        return {state.headquarters(), *state.network().validators}
+
+    def _publish(self, signed: SaveSignState, now: int) -> list[Action]:
+        keepers = self._keepers()
         line = SignedNote.decode(signed.note).signatures[-1].encode().encode()
-        actions: list[Action] = [OwnNote(signed.size, signed.note)] if self._post in targets else []
-        for post in sorted(targets - {self._post}):
+        actions: list[Action] = [OwnNote(signed.size, signed.note)] if self._post in keepers else []
+        for post in sorted(keepers - {self._post}):
             self._unsent[post] = SendCosignature(post, signed.size, signed.root, line), now
             actions.append(self._unsent[post][0])
         return actions

@@ -130,6 +130,23 @@ def test_before_two_posts_have_answered_nothing_is_signed(network: TestNetwork, 
     assert signed(witness.advance(chain.size, NOW + SEND_AGAIN_SECONDS))
 
 
+def test_before_headquarters_or_a_validator_has_answered_nothing_is_signed(network: TestNetwork, chain: Chain) -> None:
+    """Only they are sent everybody's cosignatures: the word of others that they have none is worth little."""
+    witness = Witness(chain, "DEL", network.posts["DEL"].cosigner)
+    for code in ("LON", "WAS"):
+        witness.own_newest(code, 0, b"")
+    assert not witness.is_ready and signed(witness.advance(chain.size, NOW)) == []
+    witness.own_newest("DHA", 0, b"")
+    assert witness.is_ready and signed(witness.advance(chain.size, NOW))
+
+
+def test_headquarters_as_the_only_validator_asks_any_two(network: TestNetwork, chain: Chain) -> None:
+    witness = Witness(chain, "DHA", network.posts["DHA"].cosigner, log_signer=network.posts["DHA"].log)
+    for code in ("LON", "WAS"):
+        witness.own_newest(code, 0, b"")
+    assert witness.is_ready
+
+
 def test_a_restored_post_never_signs_below_what_others_have_of_it(network: TestNetwork, chain: Chain) -> None:
     old, newer = grow(network, chain, 40), grow(network, chain, 80)
     root = chain.machine.tree.root(newer.size)
