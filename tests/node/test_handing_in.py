@@ -5,14 +5,26 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 
+import grpc
 import pytest
 
+from crypto_msg.envelope import decode_head, encode_head, read_outer
 from crypto_msg.receipt import ReceiptKind, make_receipt, read_receipt
+from crypto_msg.seal import Station
+from crypto_msg.segments import body_length
+from crypto_msg.wire import Head
+from crypto_msg.wraps import split_head
+from node.api.tls import channel_credentials, channel_options
+from node.config import KEYS_FOLDER, load_config, node_folder
 from node.courier import ItemKind
+from node.secrets import load_node_keys
+from node.shell.itemchecks import envelope_from, make_item, write_item
+from protos import node_pb2 as pb
 from protos.errors import DutabartaError
-from support.posts import eventually
+from protos.node_pb2_grpc import PeerStub
+from support.posts import PASSPHRASE, SUPERVISORS, eventually
 from support.processes import Exercise
-from terminal import outgoing
+from terminal import judging, outgoing, sending
 from terminal.compose import Composition
 from terminal.records import CableRecord, Job
 from terminal.terminal import Terminal
@@ -43,6 +55,19 @@ def sealed_here(terminal: Terminal, classification: int) -> tuple[CableRecord, J
         return record, transaction.jobs()[-1]
 
 
+def offered(posts: Exercise, origin: str, to: str, head: Head) -> str:
+    """The code that the node of `to` answers when that of `origin` offers this envelope."""
+    outer = read_outer(head)
+    size, length = outer.size_seen, body_length(outer.padded_length)
+    item = make_item(ItemKind.ENVELOPE, to, envelope_from(head, outer), encode_head(head), origin, size, length)
+    identity, node = (load_node_keys(node_folder(posts.home(one)) / KEYS_FOLDER).tls for one in (origin, to))
+    frames = [pb.CarryFrame(hello=pb.Hello(post=origin)), pb.CarryFrame(offer=write_item(item))]
+    credentials, options = channel_credentials(identity, node.certificate), channel_options(node.certificate)
+    with grpc.secure_channel(load_config(node_folder(posts.home(to))).listen, credentials, options=options) as channel:
+        answers = PeerStub(channel).Carry(iter(frames), timeout=20)
+        return str(next(one.answer.code for one in answers if one.WhichOneof("frame") == "answer"))
+
+
 @pytest.mark.parametrize(("classification", "right", "wrong"), [(1, 32, (0, 16)), (4, 0, (32, 16))])
 def test_a_cable_comes_with_an_anchor_salt_and_a_draft_without(
     posts: Exercise, classification: int, right: int, wrong: tuple[int, ...]
@@ -59,6 +84,28 @@ def test_a_cable_comes_with_an_anchor_salt_and_a_draft_without(
             assert problem.value.code == "bad-salt"
         outgoing.flush(terminal.session)
         assert not terminal.is_waiting(record)
+
+
+def test_a_cable_under_a_size_at_which_no_block_ends_is_refused(
+    posts: Exercise, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else it would keep its readers waiting for a state that nobody can prove."""
+
+    def station_of(*args: object) -> Station:
+        made = judging.station_of(*args)  # type: ignore[arg-type]
+        return replace(made, size_seen=made.size_seen - 1)
+
+    monkeypatch.setattr(sending, "station_of", station_of)
+    with posts.terminal("DEL") as terminal:
+        record, _ = sealed_here(terminal, 1)
+        with terminal.session.store.transaction() as transaction:
+            sealed = transaction.envelope(record.envelope_id)
+        assert sealed is not None
+        with pytest.raises(DutabartaError) as problem:
+            terminal.session.desk.put_cable(sealed.head, [sealed.body], len(sealed.body), bytes(32))
+        assert problem.value.code == "no-such-size"
+    readers = [posts.terminal_folder("DHA", name).load_keyring(PASSPHRASE).terminal_id for name in SUPERVISORS]
+    assert offered(posts, "DEL", "DHA", split_head(decode_head(sealed.head), readers)) == "no-such-size"
 
 
 def test_a_receipt_of_another_log_is_kept_as_evidence_of_its_signer_at_both_posts(posts: Exercise) -> None:

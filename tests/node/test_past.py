@@ -5,14 +5,21 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterable
 from itertools import pairwise
+from types import SimpleNamespace
 
 import pytest
 
 from ledger import machine as ledger_machine
 from ledger.machine import Machine
+from ledger.network_policy import policy_of
+from ledger.state import NETWORK, post_key
+from ledger.state_proof import verify_state_proof, verify_state_proof_at
 from node.chain import Chain
 from node.shell import past
+from node.shell.answers import Answers
 from node.shell.past import PastStates
+from node.shell.pulse import Pulse
+from node.store.log import POLICY
 from protos.errors import Refused, Unavailable
 from support.chains import chain_of, grow, log_of
 from support.network import TestNetwork
@@ -60,6 +67,26 @@ def test_the_state_after_every_block_can_be_had(network: TestNetwork, chain: Cha
             settled = await states.at(size)
             assert (settled.size, settled.state.root) == (size, expected[size])
             assert settled.record == log_of(chain).stored[size - 1]
+
+    asyncio.run(ask())
+
+
+def test_a_state_long_gone_is_proved_under_the_newest_checkpoint(network: TestNetwork, chain: Chain) -> None:
+    machine, note = chain.machine, network.note(chain.machine)
+    ledger = SimpleNamespace(chain=chain, notes={POLICY: (machine.size, note)}, pulse=Pulse())
+    policy = policy_of(machine.state, machine.origin)
+
+    async def ask() -> None:
+        answers = Answers(ledger)  # type: ignore[arg-type]
+        for size, root in roots(chain, network).items():
+            proof = await answers.prove_state([NETWORK, post_key("XYZ")], 0, size)
+            proven = verify_state_proof_at(proof, policy, size)
+            assert (proven.record.state_root, proven.checkpoint.size) == (root, machine.size)
+            assert proven.values[NETWORK] and proven.values[post_key("XYZ")] is None
+        assert verify_state_proof(await answers.prove_state([NETWORK], 0), policy).size == machine.size
+        for size in (machine.size - 1, machine.size + 1):
+            with pytest.raises(Refused):
+                await answers.prove_state([NETWORK], 0, size)
 
     asyncio.run(ask())
 
