@@ -127,6 +127,11 @@ class Folder:
         if not path.exists():
             write_private(path, note)
 
+    def load_trust(self) -> bytes | None:
+        """The trust file that the policy follows from; None while that is still the founding's."""
+        path = self.path / "trust"
+        return path.read_bytes() if path.exists() else None
+
     def save_trust(self, data: bytes) -> None:
         write_private(self.path / "trust", data)
 

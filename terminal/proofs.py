@@ -6,7 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from crypto_msg.anchor import cable_item_hash
-from ledger.policy import Policy, parse_policy
+from ledger.checkpoint import parse_checkpoint
+from ledger.note import SignedNote
 from ledger.proof import TlogProof, VerifiedItem, verify_item
 from protos.errors import Unavailable, VerificationFailed
 from terminal.records import CableRecord, Sealed
@@ -67,10 +68,11 @@ def prove(session: Session, record: CableRecord) -> Proved:
     return Proved(item, text, sealed)
 
 
-def _check(session: Session, record: CableRecord, text: bytes) -> VerifiedItem:
-    policy: Policy = parse_policy(session.folder.load_policy())
-    item_hash = cable_item_hash(record.envelope_id, record.body_root)
-    item = verify_item(TlogProof.decode(text), item_hash, session.network_id, policy)
+def _check(session: Session, record: CableRecord, data: bytes) -> VerifiedItem:
+    proof, item_hash = TlogProof.decode(data), cable_item_hash(record.envelope_id, record.body_root)
+    size = parse_checkpoint(SignedNote.decode(proof.checkpoint_note).text).size
+    item = verify_item(proof, item_hash, session.network_id, session.view.policy_at(size))
     if item.post != record.post or item.kind != "cable":
-        raise VerificationFailed("wrong-anchor", f"the cable is anchored by {item.post}, not by {record.post}", hint="tell HQ")
+        text = f"the cable is anchored by {item.post}, not by {record.post}"
+        raise VerificationFailed("wrong-anchor", text, hint="tell HQ")
     return item

@@ -120,7 +120,7 @@ def _problem(session: Session, item: InboxItem, received: Received) -> Dutabarta
     """Take an item: what is wrong with it, None if it was stored. Raises what is the node's fault."""
     taker = _TAKERS.get(item.kind)
     if taker is None:
-        return Malformed("unknown-item", f"no item of an inbox has kind {item.kind}", hint="update this program")
+        return Malformed("unknown-inbox-item", f"no item of an inbox has kind {item.kind}", hint="update this program")
     try:
         taker(session, item, received)
     except (Unavailable, DoubtfulNode):

@@ -14,7 +14,8 @@ from terminal.folder import Config, Folder
 from terminal.keyring import Keyring
 from terminal.store import Store
 from terminal.submit import Submitter
-from terminal.view import ProvedState, View
+from terminal.trusting import TrustingView
+from terminal.view import ProvedState
 
 _HINTS = {
     "suspended-officer": "a supervisor of your post or of headquarters knows why, and can reinstate you",
@@ -40,7 +41,7 @@ class Session:
     keyring: Keyring
     passphrase: bytes = field(repr=False)
     store: Store
-    view: View
+    view: TrustingView
     desk: Desk
     submitter: Submitter
     clock: Callable[[], int] = now

@@ -8,7 +8,6 @@ from pathlib import Path
 
 from crypto_msg.receipt import ReceiptKind
 from crypto_msg.wire import decode_draft
-from ledger.policy import parse_policy
 from node.client import NodeClient
 from protos.errors import Refused
 from terminal import drafting, outgoing, prekeys, sending
@@ -28,7 +27,7 @@ from terminal.standing import Standing, standing
 from terminal.store import Store
 from terminal.submit import Submitter
 from terminal.track import Tracked, track
-from terminal.view import View
+from terminal.trusting import TrustingView
 
 NAME_OPENED = "name-opened"
 
@@ -42,10 +41,11 @@ class Terminal:
     # --- the node ------------------------------------------------------------------------------------------
 
     def sync(self) -> Received:
-        """Hand in what waits, publish a prekey if one is due, take the inbox, hand in the receipts."""
+        """Hand in what waits, publish a prekey if one is due, look at the ledger, take the inbox, hand in receipts."""
         self._ready()
         self.open_own_name()
         outgoing.flush(self.session)
+        self.session.view.newest()
         received = receive(self.session)
         outgoing.flush(self.session)
         return received
@@ -197,7 +197,7 @@ def open_terminal(path: Path, passphrase: bytes, desk: Desk | None = None) -> It
         store = Store(folder.store_path, keyring.store_key)
         try:
             network_id = bytes.fromhex(config.network_id)
-            view = View(node, parse_policy(folder.load_policy()), network_id, folder)
+            view = TrustingView(node, network_id, folder)
             submitter = Submitter(node, view)
             yield Terminal(Session(folder, config, keyring, passphrase, store, view, node, submitter))
         finally:

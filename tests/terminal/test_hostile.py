@@ -195,7 +195,7 @@ def test_a_node_that_shows_an_older_state_makes_no_cable_skipped(ministry: Minis
     desk.state = lambda keys, at_least=0, exactly=0: old  # type: ignore[method-assign]
     with pytest.raises(VerificationFailed) as problem:
         reader.sync()
-    assert problem.value.code == "wrong-size"
+    assert problem.value.code == "older-state"
     desk.state = honest  # type: ignore[method-assign]
     assert reader.sync().cables == 1
     assert reader.find(sent.cable_id).state == "new"

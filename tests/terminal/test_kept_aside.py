@@ -88,4 +88,4 @@ def test_what_is_malformed_or_unknown_is_not_tried_again(ministry: Ministry, off
     for position, (kind, content) in enumerate(((1, b"\xff" * 50), (9, b"from another version")), start=1):
         ministry.deliver(reader.session.terminal_id, kind, content, position.to_bytes(32), "DHA")
     assert reader.sync().refused == 2
-    assert {one.code: one.tries for one in reader.alarms()} == {"malformed": 0, "unknown-item": 0}
+    assert {one.code: one.tries for one in reader.alarms()} == {"malformed": 0, "unknown-inbox-item": 0}
