@@ -24,6 +24,7 @@ STOP_SECONDS = 10.0
 WATCH_SECONDS = 5.0
 _LINES_KEPT = 40
 _LINE_BYTES = 2000
+_ERROR_MARK = "E["
 
 
 class Engine:
@@ -104,7 +105,7 @@ class Engine:
             for line in lines:
                 text = line[:_LINE_BYTES].decode(errors="replace")
                 self.last_words.append(text)
-                _log.debug("engine: %s", text)
+                _log.log(logging.WARNING if text.startswith(_ERROR_MARK) else logging.DEBUG, "engine: %s", text)
 
     async def watch(self, peers: Callable[[], list[EnginePeer]]) -> None:
         """Until cancelled: note whether it has caught up, and dial validators that are not connected.
