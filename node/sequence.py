@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from ledger.block import BlockResult
@@ -20,6 +20,7 @@ UNKNOWN = "unknown"
 MAX_POOL_ENTRIES = 4096
 MAX_POOL_BYTES = 8 * 1024 * 1024
 MAX_BLOCK_ENTRIES = 1024
+MAX_BLOCK_BYTES = 4 * 1024 * 1024
 MAX_REMEMBERED = 8192
 
 
@@ -78,7 +79,7 @@ class Solo:
         if self._next is not None or not self._pool or not self._is_due(now):
             return []
         self._last_block_at = now
-        taken = [leaf for _, leaf in zip(range(MAX_BLOCK_ENTRIES), self._pool.values(), strict=False)]
+        taken = _that_fit(self._pool.values())
         machine = self._chain.machine.fork()
         start, time = machine.size, max(machine.time, now)  # block time never goes back, whatever the clock does
         result = machine.apply_block(taken, time)
@@ -108,3 +109,15 @@ class Solo:
         if len(self._refused) > MAX_REMEMBERED:
             self._refused.popitem(last=False)
         return outcome
+
+
+def _that_fit(leaves: Iterable[bytes]) -> list[bytes]:
+    """The first leaves, within both bounds of a block. An entry of 32 KiB fits any."""
+    taken: list[bytes] = []
+    room = MAX_BLOCK_BYTES
+    for leaf in leaves:
+        room -= len(leaf)
+        if room < 0 or len(taken) == MAX_BLOCK_ENTRIES:
+            break
+        taken.append(leaf)
+    return taken

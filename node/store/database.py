@@ -108,7 +108,9 @@ def sqlite_url(path: Path) -> str:
 
 def _engine(url: str, point: Callable[[], None]) -> Engine:
     try:
-        engine = create_engine(make_url(url))
+        parsed = make_url(url)
+        options = {"isolation_level": "REPEATABLE READ"} if parsed.get_backend_name() == "postgresql" else {}
+        engine = create_engine(parsed, **options)
     except (ArgumentError, NoSuchModuleError, ImportError) as problem:
         raise Malformed("bad-database", "the database URL cannot be used", hint="see docs/operator; leave it out "
                         "for the SQLite file beside the configuration") from problem

@@ -325,8 +325,9 @@ def test_a_disk_that_takes_no_more_stops_the_daemon_with_a_sentence(posts: Posts
     posts.start("LON", file_limit=path.stat().st_size // 512 + 100)
     with posts.terminal("DEL") as terminal:
         sent = terminal.send(cable("LON", subject="disk full"))
-        for number in range(8):
-            terminal.send(cable("LON", subject=f"disk full {number}"))
+        for number in range(16):
+            filling = replace(cable("LON", subject=f"disk full {number}"), text=secrets.token_hex(100_000))
+            terminal.send(filling)
     assert posts.nodes.pop("LON").wait(timeout=60) != 0
     assert "error: the store failed: disk I/O error" in posts.log("LON").read_text()
     posts.start("LON")

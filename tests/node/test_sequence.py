@@ -64,6 +64,21 @@ def test_at_most_one_block_each_interval(network: TestNetwork, chain: Chain, sol
     assert len(solo.tick(NOW + 1)) == 1
 
 
+def test_a_block_is_bounded_in_bytes_too(
+    network: TestNetwork, chain: Chain, solo: Solo, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, second, third = (network.batch(chain.machine, code) for code in ("DEL", "LON", "WAS"))
+    monkeypatch.setattr(sequence, "MAX_BLOCK_BYTES", len(first) + len(second))
+    for leaf in (first, second, third):
+        assert solo.submit(leaf, NOW).code == PENDING
+    [block] = solo.tick(NOW)
+    assert block.leaves[:-1] == (first, second)
+    log_of(chain).stored.extend(block.leaves)
+    solo.committed()
+    [block] = solo.tick(NOW + 1)
+    assert block.leaves[:-1] == (third,)
+
+
 def test_an_idle_network_makes_no_blocks(solo: Solo) -> None:
     assert [solo.tick(NOW + at) for at in range(5)] == [[]] * 5
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -18,9 +19,14 @@ from node.store.database import Database, StoreFailed, sqlite_url
 ENVELOPE = b"e" * 32
 
 
-@pytest.fixture
-def store(tmp_path: Path) -> Database:
-    return Database.open_file(tmp_path / "node.db")
+@pytest.fixture(params=["sqlite", "postgresql"])
+def store(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Database]:
+    if request.param == "sqlite":
+        found = Database.open_file(tmp_path / "node.db")
+    else:
+        found = Database(request.getfixturevalue("postgresql").new_database())
+    yield found
+    found.close()
 
 
 def item(number: int, *, destination: str = "LON", length: int = 10) -> CourierItem:
@@ -49,12 +55,24 @@ def test_an_item_goes_from_intake_to_queue_to_done_and_its_id_is_remembered(stor
 def test_an_inbox_gives_each_terminal_its_items_once_in_rising_positions(store: Database) -> None:
     with store.write() as tx:
         for number in (3, 1, 2):
-            courier.deliver(tx, [b"t" * 32, b"u" * 32], item(number))
-            courier.deliver(tx, [b"t" * 32], item(number))
+            courier.deliver(tx, [b"t" * 32, b"u" * 32], item(number), 1)
+            courier.deliver(tx, [b"t" * 32], item(number), 1)
         rows = courier.inbox(tx, b"t" * 32, 0, 10)
         assert [row.item_id[0] for row in rows] == [3, 1, 2]
         assert [row.item_id[0] for row in courier.inbox(tx, b"t" * 32, rows[0].position, 1)] == [1]
         assert courier.readers(tx, ENVELOPE) == [b"t" * 32, b"u" * 32]
+
+
+def test_a_store_restored_from_a_backup_gives_no_position_that_was_passed(store: Database, tmp_path: Path) -> None:
+    """The backup does not hold the first item; positions rise with the clock, and by one where that stands still."""
+    terminal, backup = b"t" * 32, Database.open_file(tmp_path / "backup.db")
+    with store.write() as lost, backup.write() as tx:
+        courier.deliver(lost, [terminal], item(1), 100)
+        for number, now in ((2, 101), (3, 101), (4, 50)):
+            courier.deliver(tx, [terminal], item(number), now)
+        passed = courier.inbox(lost, terminal, 0, 1)[0].position
+        assert [row.item_id[0] for row in courier.inbox(tx, terminal, passed, 10)] == [2, 3, 4]
+    backup.close()
 
 
 @settings(max_examples=30)
