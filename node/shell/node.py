@@ -24,6 +24,7 @@ from node.shell.mail import Mail
 from node.shell.peers import PeerLinks
 from node.shell.receiving import Receiving
 from node.shell.recovery import recover
+from node.shell.rereading import Rereading
 from node.shell.sending import Sending
 from node.shell.shelf import Shelf
 from node.shell.tasks import Tasks
@@ -83,6 +84,7 @@ class Node:
         if self.ledger.is_headquarters:
             self.tasks.spawn(self.directory.gather_for_ever())
         self.tasks.spawn(self.intake.run())
+        self.tasks.spawn(Rereading(self.ledger).run_for_ever())
 
     async def _tick_for_ever(self) -> None:
         while True:

@@ -72,31 +72,54 @@ def _store_founding(database: Database, machine: Machine, leaves: tuple[bytes, .
         log.append_block(tx, StoredBlock(0, leaves, machine.root))
 
 
+class LogCheck:
+    """Hashes the stored log block by block; the roots of all blocks and of the sign-state must come out."""
+
+    def __init__(self, signed: SignState | None) -> None:
+        self._signed = signed
+        self._frontier = Frontier()
+        self._is_met = signed is None
+
+    @property
+    def size(self) -> int:
+        """The leaves that were found good."""
+        return self._frontier.size
+
+    def take(self, block: StoredBlock, hashes: Sequence[bytes]) -> None:
+        """The next block, with the stored hashes of its leaves. Raises `VerificationFailed("log-damaged")`."""
+        if block.start != self.size:
+            raise _damaged(f"the block at {block.start} does not follow leaf {self.size - 1}")
+        if len(hashes) != len(block.leaves):
+            raise _damaged(f"the block at {block.start} lacks leaves")
+        for index, (leaf, entry_hash) in enumerate(zip(block.leaves, hashes, strict=True), block.start):
+            if leaf_hash(leaf) != entry_hash:
+                raise _damaged(f"leaf {index} does not have its hash")
+            self._frontier.append(entry_hash)
+        if self._frontier.root() != block.root:
+            raise _damaged(f"the leaves up to {self.size} do not give the stored root")
+        signed, found = self._signed, (self._frontier.root(), self._frontier.encode())
+        if signed is None or signed.size != self.size:
+            return
+        self._is_met = True
+        if (signed.root, signed.frontier) != found:
+            raise _damaged(f"the leaves up to {signed.size} do not give the root that this node has signed")
+
+    def finish(self) -> int:
+        """The log has ended. Returns the signed size. Raises `VerificationFailed("log-damaged")`."""
+        if self._signed is None:
+            return 0
+        if not self._is_met:
+            raise _damaged(f"no block ends at {self._signed.size}, which this node has signed")
+        return self._signed.size
+
+
 def _check_bytes(database: Database) -> int:
-    """Hash every stored leaf; the roots of all blocks and of the sign-state must come out. Returns the signed size."""
-    frontier = Frontier()
+    """Hash every stored leaf. Returns the size that this node has signed."""
     with database.read() as tx:
-        signed = log.sign_state(tx, COSIGNER)
+        check = LogCheck(log.sign_state(tx, COSIGNER))
         for block in log.all_blocks(tx):
-            if block.start != frontier.size:
-                raise _damaged(f"the block at {block.start} does not follow leaf {frontier.size - 1}")
-            kept = log.hashes(tx, block.start, block.size)
-            for index, (leaf, entry_hash) in enumerate(zip(block.leaves, kept, strict=True), block.start):
-                if leaf_hash(leaf) != entry_hash:
-                    raise _damaged(f"leaf {index} does not have its hash")
-                frontier.append(entry_hash)
-            if frontier.root() != block.root:
-                raise _damaged(f"the leaves up to {frontier.size} do not give the stored root")
-            if signed is not None and signed.size == frontier.size:
-                _check_signed(signed, frontier)
-    if signed is not None and signed.size > frontier.size:
-        raise _damaged(f"the log ends at {frontier.size}, but this node has signed {signed.size}")
-    return signed.size if signed else 0
-
-
-def _check_signed(signed: SignState, frontier: Frontier) -> None:
-    if signed.root != frontier.root() or signed.frontier != frontier.encode():
-        raise _damaged(f"the leaves up to {signed.size} do not give the root that this node has signed")
+            check.take(block, log.hashes(tx, block.start, block.size))
+    return check.finish()
 
 
 def _replay(machine: Machine, blocks: Iterable[StoredBlock], signed: int, verifier: Verifier) -> None:
