@@ -17,6 +17,7 @@ from ledger.state import terminal_key
 from node.wire import InboxItem
 from protos.errors import DutabartaError, Malformed, Unavailable, VerificationFailed
 from terminal.failpoint import reach
+from terminal.inbox import next_items, set_position
 from terminal.judging import close_drafts
 from terminal.own_receipts import add_own_receipt, own_receipt, repeat_delivered
 from terminal.proofs import take_proof
@@ -26,9 +27,6 @@ from terminal.session import Session
 from terminal.store import Transaction
 from terminal.view import DoubtfulNode, ProvedState
 
-POSITION, INBOX = "inbox-position", "inbox-id"
-INBOX_ID_BYTES = 16
-PAGE = 100
 TRIES = 5
 """How many further synchronisations try an item that did not hold."""
 ENVELOPE, DELIVERED, SEALED_RECEIPT, ITEM_PROOF = 1, 2, 3, 4
@@ -48,45 +46,10 @@ def receive(session: Session) -> Received:
     """Take everything that waits at the node. Stops with `Unavailable` if the node does; nothing is taken twice."""
     received = Received()
     _try_again(session, received)
-    while items := _next_items(session):
+    while items := next_items(session):
         for item in items:
             _take(session, item, received)
     return received
-
-
-def _next_items(session: Session) -> tuple[InboxItem, ...]:
-    """The next page. Raises `DoubtfulNode("bad-inbox")` unless its positions rise from where this terminal stands.
-
-    A node rebuilt from nothing counts them anew under another inbox id: so does the terminal. It knows what it has.
-    """
-    inbox = session.desk.inbox(_position(session), PAGE)
-    if _begins_anew(session, inbox.inbox_id):
-        inbox = session.desk.inbox(0, PAGE)
-        if _begins_anew(session, inbox.inbox_id):
-            raise _bad_inbox()
-    position = _position(session)
-    for item in inbox.items:
-        if item.position <= position:
-            raise _bad_inbox()
-        position = item.position
-    return inbox.items
-
-
-def _bad_inbox() -> DoubtfulNode:
-    return DoubtfulNode("bad-inbox", "the node's inbox does not move on", hint="tell the node's operator")
-
-
-def _begins_anew(session: Session, inbox_id: bytes) -> bool:
-    """Note the id of the node's inbox. True if it is another one than before: then this terminal starts again at 0."""
-    if len(inbox_id) != INBOX_ID_BYTES:
-        raise _bad_inbox()
-    number = int.from_bytes(inbox_id)
-    with session.store.transaction() as transaction:
-        if transaction.setting(INBOX) == number:
-            return False
-        transaction.set_setting(INBOX, number)
-        transaction.set_setting(POSITION, 0)
-    return True
 
 
 def _try_again(session: Session, received: Received) -> None:
@@ -112,7 +75,7 @@ def _take(session: Session, item: InboxItem, received: Received) -> None:
             if not isinstance(problem, NotForYou):
                 received.refused += 1
                 transaction.add_aside(_refused(session, item, problem))
-            _set_position(transaction, item)
+            set_position(transaction, item)
     reach()
 
 
@@ -150,7 +113,7 @@ def _take_envelope(session: Session, item: InboxItem, received: Received) -> Non
     with session.store.transaction() as transaction:
         if transaction.has_envelope(head.envelope_id):
             repeat_delivered(session, transaction, head.envelope_id)
-            _set_position(transaction, item)
+            set_position(transaction, item)
             return
     outer = read_outer(head)
     check_network(outer, session.network_id)
@@ -166,7 +129,7 @@ def _take_envelope(session: Session, item: InboxItem, received: Received) -> Non
         close_drafts(transaction, record)
         if opened.outer.kind == Kind.CABLE and _is_addressed(session, opened):
             add_own_receipt(session, transaction, receipt)
-        _set_position(transaction, item)
+        set_position(transaction, item)
     received.cables += 1
 
 
@@ -248,12 +211,12 @@ def _note_number(session: Session, transaction: Transaction, opened: OpenedCable
 
 
 def _take_receipt(session: Session, item: InboxItem, received: Received) -> None:
-    take_receipt(session, item.content, item.kind == SEALED_RECEIPT, lambda t: _set_position(t, item))
+    take_receipt(session, item.content, item.kind == SEALED_RECEIPT, lambda t: set_position(t, item))
     received.receipts += 1
 
 
 def _take_proof(session: Session, item: InboxItem, received: Received) -> None:
-    take_proof(session, item.envelope_id, item.content, lambda t: _set_position(t, item))
+    take_proof(session, item.envelope_id, item.content, lambda t: set_position(t, item))
     received.proofs += 1
 
 
@@ -263,12 +226,3 @@ _TAKERS = {
     SEALED_RECEIPT: _take_receipt,
     ITEM_PROOF: _take_proof,
 }
-
-
-def _position(session: Session) -> int:
-    with session.store.transaction() as transaction:
-        return transaction.setting(POSITION)
-
-
-def _set_position(transaction: Transaction, item: InboxItem) -> None:
-    transaction.set_setting(POSITION, max(item.position, transaction.setting(POSITION)))
