@@ -30,6 +30,8 @@ _ENVELOPES_AMONG = select(ENVELOPES.c.envelope_id).where(ENVELOPES.c.envelope_id
 _PUT_ENVELOPE = insert(ENVELOPES)
 _HOLDERS = select(INBOX.c.terminal_id, INBOX.c.item_id).where(INBOX.c.item_id.in_(bindparam("of", expanding=True)))
 _PUT_INBOX = insert(INBOX)
+_LAST_POSITION = select(func.max(INBOX.c.position))
+_POSITIONS_PER_SECOND = 1_000_000
 _SET_HOP = update(HOPS).where(HOPS.c.envelope_id == bindparam("of"), HOPS.c.post == bindparam("at_post")).values(
     state=bindparam("to_state"), at=bindparam("to_at")
 )
@@ -143,20 +145,26 @@ def envelope_of(tx: Connection, envelope_id: bytes) -> StoredEnvelope | None:
     return StoredEnvelope(*row) if row else None
 
 
-def deliver(tx: Connection, terminal_ids: Iterable[bytes], item: CourierItem) -> None:
+def deliver(tx: Connection, terminal_ids: Iterable[bytes], item: CourierItem, now: int) -> None:
     """Put the item into the inboxes of these terminals, once."""
-    deliver_all(tx, [(one, item) for one in terminal_ids])
+    deliver_all(tx, [(one, item) for one in terminal_ids], now)
 
 
-def deliver_all(tx: Connection, pairs: Iterable[tuple[bytes, CourierItem]]) -> None:
-    """Put each item into the inbox of its terminal, once, in this order."""
+def deliver_all(tx: Connection, pairs: Iterable[tuple[bytes, CourierItem]], now: int) -> None:
+    """Put each item into the inbox of its terminal, once, in this order.
+
+    Positions rise with the clock: a store restored from a backup gives none that its terminals have passed already.
+    """
     wanted = {(terminal_id, item.parcel.item_id): item for terminal_id, item in pairs}
     holders = tx.execute(_HOLDERS, {"of": list({item_id for _, item_id in wanted})})
     have = {(row.terminal_id, row.item_id) for row in holders}
+    first = max((tx.execute(_LAST_POSITION).scalar() or 0) + 1, now * _POSITIONS_PER_SECOND)
+    fresh = ((key, item) for key, item in wanted.items() if key not in have)
     rows = [
-        {"terminal_id": key[0], "kind": item.parcel.kind, "content": item.head, "body_length": item.parcel.length,
-         "origin": item.parcel.origin, "envelope_id": item.envelope_id, "item_id": key[1]}
-        for key, item in wanted.items() if key not in have
+        {"position": position, "terminal_id": key[0], "kind": item.parcel.kind, "content": item.head,
+         "body_length": item.parcel.length, "origin": item.parcel.origin, "envelope_id": item.envelope_id,
+         "item_id": key[1]}
+        for position, (key, item) in enumerate(fresh, first)
     ]
     if rows:
         tx.execute(_PUT_INBOX, rows)

@@ -42,5 +42,5 @@ class Rows:
         if self._envelopes:
             courier.put_envelopes(self.tx, self._envelopes)
         if self._inbox:
-            courier.deliver_all(self.tx, self._inbox)
+            courier.deliver_all(self.tx, self._inbox, self._now)
         self._items, self._envelopes, self._inbox = [], [], []

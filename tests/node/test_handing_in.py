@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 
@@ -61,7 +62,7 @@ def offered(posts: Exercise, origin: str, to: str, head: Head) -> str:
     size, length = outer.size_seen, body_length(outer.padded_length)
     item = make_item(ItemKind.ENVELOPE, to, envelope_from(head, outer), encode_head(head), origin, size, length)
     identity, node = (load_node_keys(node_folder(posts.home(one)) / KEYS_FOLDER).tls for one in (origin, to))
-    frames = [pb.CarryFrame(hello=pb.Hello(post=origin)), pb.CarryFrame(offer=write_item(item))]
+    frames = [pb.CarryFrame(hello=pb.Hello(post=origin, clock=int(time.time()))), pb.CarryFrame(offer=write_item(item))]
     credentials, options = channel_credentials(identity, node.certificate), channel_options(node.certificate)
     with grpc.secure_channel(load_config(node_folder(posts.home(to))).listen, credentials, options=options) as channel:
         answers = PeerStub(channel).Carry(iter(frames), timeout=20)
