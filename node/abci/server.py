@@ -31,11 +31,21 @@ Handler = Callable[[pb.Request], Awaitable[pb.Response]]
 
 
 class AbciServer:
-    """Serves one application at a unix socket. `store` makes a CommitBlock durable, in one transaction."""
+    """Serves one application at a unix socket. `store` makes a CommitBlock durable, in one transaction.
 
-    def __init__(self, application: Application, store: Callable[[CommitBlock], None], version: str) -> None:
+    `shown` hears of it once the chain has moved on.
+    """
+
+    def __init__(
+        self,
+        application: Application,
+        store: Callable[[CommitBlock], None],
+        version: str,
+        shown: Callable[[CommitBlock], None] = lambda commit: None,
+    ) -> None:
         self._application = application
         self._store = store
+        self._shown = shown
         self._version = version
         self._worker = ThreadPoolExecutor(1, thread_name_prefix="block")
         self._consensus = asyncio.Lock()
@@ -147,8 +157,10 @@ class AbciServer:
 
     async def _commit(self, request: pb.Request) -> pb.Response:
         async with self._consensus:
-            self._store(self._application.commit())
+            commit = self._application.commit()
+            self._store(commit)
             self._application.committed()
+            self._shown(commit)
         return pb.Response(commit=pb.ResponseCommit())
 
     async def _apply(self, work: Callable[[], T]) -> T:

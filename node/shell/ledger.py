@@ -12,10 +12,12 @@ from collections import deque
 from collections.abc import Callable, Iterable
 
 from ledger.machine import Machine
+from ledger.validators import COMET, SOLO
 from node import actions as act
 from node.actions import Action
 from node.anchor import Slots
 from node.api.door import Door
+from node.broadcast import Broadcaster
 from node.chain import Chain
 from node.collect import Collector
 from node.follow import Follower
@@ -35,6 +37,7 @@ from protos.errors import Refused
 _log = logging.getLogger(__name__)
 _STOPPED = "stopped-signing"
 OWN = "own"
+_SEQUENCERS = {SOLO: Solo, COMET: Broadcaster}
 
 
 class LedgerShell:
@@ -52,6 +55,8 @@ class LedgerShell:
         self.notes: dict[str, tuple[int, bytes]] = {}
         self._rebuild = rebuild
         self._outbox: Outbox | None = None
+        self.is_engine_running = False
+        """Whether a consensus engine brings the blocks: then none are taken from a peer's stream."""
         self.on_proofs: Callable[[list[bytes]], None] = lambda envelope_ids: None
         stored = StoredLog(database)
         self.index_of = stored.index_of
@@ -76,13 +81,31 @@ class LedgerShell:
             self.chain, self.post, keys.cosigner, log_signer=keys.log if self.is_validator else None,
             state=_to_action(signed) if signed else None, stopped=stopped.decode() if stopped else "",
         )
-        block_seconds = 0 if self.chain.machine.genesis.exercise else 1
-        self.solo = Solo(self.chain, self.index_of, block_seconds=block_seconds) if self.is_validator else None
+        self._log_signer = keys.log
+        self.sequencer: Solo | Broadcaster | None = self._new_sequencer()
         self._stored_slots = StoredSlots(self.database)
         self.slots = Slots(
             self.chain, self.post, keys.entry, os.urandom, index_of=self.index_of,
             waiting=self._stored_slots.waiting(), batches=self._stored_slots.batches(),
         )
+
+    def _new_sequencer(self) -> Solo | Broadcaster | None:
+        if not self.is_validator:
+            return None
+        if self.chain.machine.state.network().engine == COMET:
+            return Broadcaster(self.chain, self.index_of)
+        block_seconds = 0 if self.chain.machine.genesis.exercise else 1
+        return Solo(self.chain, self.index_of, block_seconds=block_seconds)
+
+    def _follow_network(self) -> None:
+        """After a block: a post may have become a validator, or the network have another engine.
+
+        What waited in the former pool is brought again by the posts that handed it in.
+        """
+        kind = _SEQUENCERS[self.chain.machine.state.network().engine] if self.is_validator else type(None)
+        if type(self.sequencer) is not kind:
+            self.sequencer = self._new_sequencer()
+            self.witness.orders_with(self._log_signer if self.is_validator else None)
 
     # --- what others read ------------------------------------------------------------------------------------
 
@@ -140,8 +163,8 @@ class LedgerShell:
     def tick(self) -> None:
         """To be called a few times a second."""
         now = self.clock()
-        if self.solo is not None and self.witness.is_ready and not self.witness.stopped:
-            self.perform(self.solo.tick(now))
+        if isinstance(self.sequencer, Solo) and self.witness.is_ready and not self.witness.stopped:
+            self.perform(self.sequencer.tick(now))
         self.perform(self.follower.tick(now))
         self.perform(self.slots.tick(now))
         self.perform(self.witness.advance(self.follower.final, now))
@@ -151,9 +174,9 @@ class LedgerShell:
 
         Raises `Refused("not-a-validator")`.
         """
-        if self.solo is None:
+        if self.sequencer is None:
             raise Refused("not-a-validator", f"{self.post} does not order entries")
-        return self.solo.submit(leaf, self.clock())
+        return self.sequencer.submit(leaf, self.clock())
 
     def perform(self, actions: Iterable[Action]) -> None:
         """Carry out actions in order, and then what follows from them."""
@@ -191,13 +214,24 @@ class LedgerShell:
     # --- carrying out ------------------------------------------------------------------------------------------
 
     def _append(self, block: act.Append) -> list[Action]:
-        now = self.clock()
         with self.database.write() as tx:
             log.append_block(tx, StoredBlock(block.start, block.leaves, block.root))
             deposits.settle_accepted(tx, block.leaves)
-        if self.solo is not None:
-            self.solo.committed()
+        if isinstance(self.sequencer, Solo):
+            self.sequencer.committed()
+        return self._appended(block)
+
+    def engine_appended(self, block: act.Append) -> None:
+        """A block of the consensus engine is stored, and the chain stands after it."""
+        self.perform(self._appended(block))
+
+    def _appended(self, block: act.Append) -> list[Action]:
+        """What follows from a durable block."""
+        now = self.clock()
         actions = self.follower.appended(now) + self.slots.appended(block.start, block.leaves)
+        if isinstance(self.sequencer, Broadcaster):
+            self.sequencer.appended(block.leaves)
+        self._follow_network()
         actions += self.witness.advance(self.follower.final, now)
         self._update_door()
         self.pulse.beat()

@@ -144,7 +144,8 @@ class PeerLinks:
                 whole = reader.take(frame.block)
                 if whole is not None:
                     self.heights[peer] = whole[0] + len(whole[1])
-                    self._ledger.perform(follower.block_received(peer, *whole, now))
+                    if not self._ledger.is_engine_running:
+                        self._ledger.perform(follower.block_received(peer, *whole, now))
             case "checkpoint":
                 self._ledger.perform(follower.note_received(peer, frame.checkpoint.note, now))
             case _:
@@ -157,8 +158,8 @@ class PeerLinks:
             self._stream[1].cancel()
 
     async def fetch(self, peer: str, start: int, end: int) -> None:
-        """Take blocks from any peer until `end`, and the checkpoint that holds them."""
-        if peer in self._fetching:
+        """Take blocks from any peer until `end`, and the checkpoint that holds them; the engine's are not fetched."""
+        if peer in self._fetching or self._ledger.is_engine_running:
             return
         self._fetching.add(peer)
         try:
