@@ -6,6 +6,7 @@ to `Outbox` and comes back as an event. Everybody who waits for progress waits o
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import os
 from collections import deque
@@ -32,11 +33,12 @@ from node.store import deposits, log
 from node.store.database import Database
 from node.store.log import FINAL, POLICY, SignState, StoredBlock
 from node.witness import Witness
-from protos.errors import Refused
+from protos.errors import Refused, Unavailable
 
 _log = logging.getLogger(__name__)
 _STOPPED = "stopped-signing"
 OWN = "own"
+DECIDED_SECONDS = 5.0
 _SEQUENCERS = {SOLO: Solo, COMET: Broadcaster}
 
 
@@ -177,6 +179,17 @@ class LedgerShell:
         if self.sequencer is None:
             raise Refused("not-a-validator", f"{self.post} does not order entries")
         return self.sequencer.submit(leaf, self.clock())
+
+    async def has_decided(self, size: int) -> None:
+        """Beside other validators, wait a little until the own engine has this size too: one is always the last.
+
+        Raises `Unavailable("not-yet")`; then the line comes again.
+        """
+        try:
+            async with asyncio.timeout(DECIDED_SECONDS):
+                await self.pulse.until(lambda: not self.is_engine_running or self.chain.size >= size)
+        except TimeoutError as problem:
+            raise Unavailable("not-yet", f"{self.post} has not decided {size} yet", hint="send it again") from problem
 
     def perform(self, actions: Iterable[Action]) -> None:
         """Carry out actions in order, and then what follows from them."""
