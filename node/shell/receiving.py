@@ -34,8 +34,13 @@ class Receiving:
     """Carries out what node.intake.Receiver asks for. All methods run in the event loop's thread."""
 
     def __init__(
-        self, ledger: LedgerShell, shelf: Shelf, checks: ItemChecks, storage: Storage,
-        queued: Callable[[Iterable[Parcel | None]], None], catch_up: Callable[[str, int], None],
+        self,
+        ledger: LedgerShell,
+        shelf: Shelf,
+        checks: ItemChecks,
+        storage: Storage,
+        queued: Callable[[Iterable[Parcel | None]], None],
+        catch_up: Callable[[str, int], None],
     ) -> None:
         """`queued` takes parcels for other posts; `catch_up` fetches the log up to a size from a peer."""
         self._ledger = ledger

@@ -42,8 +42,11 @@ class Storage:
         if self.is_full(origin, size):
             with self._ledger.database.write() as tx:
                 deposits.alarm(tx, STORE_FULL, origin, full_text(origin), self._ledger.clock())
-            raise Unavailable(STORE_FULL, "this node's store is full", hint="read and acknowledge what waits, or raise "
-                              "store_mib in the node's config.toml")
+            raise Unavailable(
+                STORE_FULL,
+                "this node's store is full",
+                hint="read and acknowledge what waits, or raise store_mib in the node's config.toml",
+            )
 
     def acknowledged(self, terminal_id: bytes, position: int) -> None:
         """The terminal has its inbox up to here: it asked for what follows."""
@@ -62,8 +65,11 @@ class Storage:
     def prune_some(self) -> int:
         """One unit. Ages go by the block time of the newest final block. Returns the rows removed."""
         now, state = self._ledger.block_time, self._ledger.chain.machine.state
-        live = {one for one in state.roster(self._ledger.post).terminal_ids
-                if (found := state.terminal(one)) is not None and found.is_active}
+        live = {
+            one
+            for one in state.roster(self._ledger.post).terminal_ids
+            if (found := state.terminal(one)) is not None and found.is_active
+        }
         with self._ledger.database.write() as tx:
             if self._positions:
                 prune.acknowledge(tx, self._positions)

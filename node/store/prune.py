@@ -72,9 +72,9 @@ def _prune_bodies(tx: Connection, kept_since: int) -> int:
     of_item = ITEMS.c.envelope_id == BODIES.c.envelope_id
     is_needed = exists().where(of_item, or_(ITEMS.c.state != DONE, ITEMS.c.at >= kept_since))
     is_read = exists().where(INBOX.c.envelope_id == BODIES.c.envelope_id, INBOX.c.kind == 1)
-    return _remove(tx, BODIES.c.envelope_id, select(BODIES.c.envelope_id).where(
-        BODIES.c.whole.is_(True), ~is_needed, ~is_read
-    ))
+    return _remove(
+        tx, BODIES.c.envelope_id, select(BODIES.c.envelope_id).where(BODIES.c.whole.is_(True), ~is_needed, ~is_read)
+    )
 
 
 def _prune_envelopes(tx: Connection) -> int:

@@ -63,9 +63,12 @@ def kept(store: Database, item: CourierItem) -> tuple[bool, bool, bool, bool]:
     """Whether the body, the inbox row, the item's id and the envelope with its proof are still here."""
     name = item.envelope_id
     with store.read() as tx:
-        return (bodies.part_at(tx, name, 0) != b"", bool(courier.inbox(tx, READER, 0, 10)),
-                courier.item(tx, item.parcel.item_id) is not None,
-                courier.envelope_of(tx, name) is not None and cable_proof(tx, name) is not None)
+        return (
+            bodies.part_at(tx, name, 0) != b"",
+            bool(courier.inbox(tx, READER, 0, 10)),
+            courier.item(tx, item.parcel.item_id) is not None,
+            courier.envelope_of(tx, name) is not None and cable_proof(tx, name) is not None,
+        )
 
 
 def test_what_was_read_goes_after_its_time_and_its_id_later(store: Database) -> None:
@@ -148,10 +151,17 @@ def test_a_cut_upload_is_forgotten_at_the_start_and_what_a_link_brings_is_not(st
 @pytest.fixture
 def ledger(tmp_path: Path) -> Iterator[Any]:
     store = Database.open_file(tmp_path / "node.db")
-    state = SimpleNamespace(roster=lambda post: SimpleNamespace(terminal_ids=(READER,)),
-                            terminal=lambda terminal_id: SimpleNamespace(is_active=True))
-    yield SimpleNamespace(database=store, post="LON", clock=lambda: NOW, block_time=40 * DAY,
-                          chain=SimpleNamespace(machine=SimpleNamespace(state=state)))
+    state = SimpleNamespace(
+        roster=lambda post: SimpleNamespace(terminal_ids=(READER,)),
+        terminal=lambda terminal_id: SimpleNamespace(is_active=True),
+    )
+    yield SimpleNamespace(
+        database=store,
+        post="LON",
+        clock=lambda: NOW,
+        block_time=40 * DAY,
+        chain=SimpleNamespace(machine=SimpleNamespace(state=state)),
+    )
     store.close()
 
 
