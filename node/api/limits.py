@@ -12,7 +12,10 @@ ChannelOptions = list[tuple[str, int]]
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """Bounds of a listener. Durations in seconds."""
+    """Bounds of a listener and of the courier's store. Durations in seconds or, by their names, days of block time.
+
+    `item_id_days`: how long the id of an item that is done is remembered, to know a late duplicate.
+    """
 
     message_bytes: int = MAX_MESSAGE_BYTES
     connections: int = 1024
@@ -22,6 +25,11 @@ class Limits:
     burst: int = 1000
     unary_seconds: int = 60
     keepalive_seconds: int = 30
+    idle_seconds: int = 300
+    store_mib: int = 65_536
+    store_mib_per_origin: int = 16_384
+    retention_days: int = 30
+    item_id_days: int = 90
 
 
 def server_options(limits: Limits) -> ChannelOptions:
@@ -31,6 +39,7 @@ def server_options(limits: Limits) -> ChannelOptions:
         ("grpc.max_send_message_length", limits.message_bytes),
         ("grpc.max_concurrent_streams", limits.concurrent_calls),
         ("grpc.max_allowed_incoming_connections", limits.connections),
+        ("grpc.max_connection_idle_ms", limits.idle_seconds * 1000),
         ("grpc.max_metadata_size", 16 * 1024),
         ("grpc.keepalive_time_ms", limits.keepalive_seconds * 1000),
         ("grpc.keepalive_timeout_ms", limits.keepalive_seconds * 1000),

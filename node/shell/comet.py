@@ -67,8 +67,8 @@ def next_port(address: str) -> str | None:
 class CometShell:
     """Starts and stops the engine as the ledger says. All of it runs in the event loop's thread."""
 
-    def __init__(self, ledger: LedgerShell, signer: SoftwareSigner, place: EnginePlace) -> None:
-        """`signer` is the post's consensus key."""
+    def __init__(self, ledger: LedgerShell, signer: SoftwareSigner | None, place: EnginePlace) -> None:
+        """`signer` is the post's consensus key, if it has one."""
         self._ledger = ledger
         self._signer = signer
         self._place = place
@@ -79,8 +79,7 @@ class CometShell:
         while True:
             while not (self._is_needed() and self._ledger.witness.is_ready):
                 await self._ledger.pulse.wait(LOOK_SECONDS)
-            self._check_key()
-            run = EngineRun(self._ledger, self._signer, self._place, self._take_restored)
+            run = EngineRun(self._ledger, self._own_signer(), self._place, self._take_restored)
             self._ledger.is_engine_running = True
             try:
                 await run.serve(self._is_needed)
@@ -94,15 +93,17 @@ class CometShell:
             return False
         return self._ledger.is_validator or self._ledger.post in engine_keys(state).values()
 
-    def _check_key(self) -> None:
-        post = self._ledger.chain.machine.state.post(self._ledger.post)
-        if post is None or post.consensus_key != self._signer.public_key.key:
+    def _own_signer(self) -> SoftwareSigner:
+        """The signer of the key that stands on the ledger. Raises `Refused("not-in-network")` if it is not here."""
+        post, signer = self._ledger.chain.machine.state.post(self._ledger.post), self._signer
+        if post is None or signer is None or post.consensus_key != signer.public_key.key:
             raise Refused(
                 "not-in-network",
                 f"keys/consensus.key is not the consensus key of post {self._ledger.post} on the ledger",
                 hint="is this the folder, and the genesis, of this post?",
                 post=self._ledger.post,
             )
+        return signer
 
     def _take_restored(self) -> bool:
         """Once: whether the rollback check found this node's files to be a backup's."""

@@ -22,6 +22,7 @@ from node.shell.ledger import LedgerShell
 from node.shell.sending import Sending
 from node.shell.shelf import Shelf
 from node.shell.slots import CABLE, RECEIPT, add_item, cable_proof
+from node.shell.storage import Storage
 from node.store import bodies, courier, log
 from node.store.courier import CourierItem, StoredEnvelope
 from node.store.database import Database
@@ -29,6 +30,7 @@ from protos import node_pb2 as pb
 from protos.errors import Malformed, Refused, Unavailable
 
 SALT_BYTES = 32
+LAST_POSITION = 2**63 - 1
 INBOX_ID_BYTES = 16
 PIECE_BYTES = 64 * 1024
 ANSWER_BYTES = 1024 * 1024
@@ -39,12 +41,14 @@ _RECEIPTS = {ItemKind.DELIVERED, ItemKind.SEALED_RECEIPT}
 class Mail:
     """What the Desk asks of the courier."""
 
-    def __init__(self, ledger: LedgerShell, shelf: Shelf, sending: Sending, checks: ItemChecks) -> None:
+    def __init__(self, ledger: LedgerShell, shelf: Shelf, sending: Sending, checks: ItemChecks,
+                 storage: Storage) -> None:
         self._ledger = ledger
         self._database = ledger.database
         self._shelf = shelf
         self._sending = sending
         self._checks = checks
+        self._storage = storage
         self._uploading: set[bytes] = set()
         self.inbox_id = _inbox_id(ledger.database)
 
@@ -54,7 +58,7 @@ class Mail:
         """Verify and store an envelope, queue it for every addressed post, and let its anchor wait for the next slot.
 
         Returns the envelope id when all of that is durable. The same envelope twice is one. Raises `Malformed`,
-        `VerificationFailed`, `Refused("not-yours")`, `Unavailable("not-caught-up" | "busy")`.
+        `VerificationFailed`, `Refused("not-yours")`, `Unavailable("not-caught-up" | "busy" | "store-full")`.
         """
         opened, outer = self._checks.envelope(head, self._state)
         self._check_sender(outer, terminal_id, salt)
@@ -62,10 +66,13 @@ class Mail:
             return opened.envelope_id
         if opened.envelope_id in self._uploading:
             raise Unavailable("busy", "this cable is being handed in on another connection", hint="wait a moment")
+        size = len(head) + body_length(outer.padded_length)
+        self._storage.check(self._ledger.post, size)
         self._uploading.add(opened.envelope_id)
         try:
             await self._take_body(opened, outer, body)
             self._accept(opened, outer, salt)
+            self._storage.took(self._ledger.post, size)
         finally:
             self._uploading.discard(opened.envelope_id)
         return opened.envelope_id
@@ -168,6 +175,8 @@ class Mail:
 
     def inbox(self, terminal_id: bytes, after: int, limit: int) -> list[pb.InboxItem]:
         """Items behind position `after`, oldest first, as many as fit one message."""
+        after = min(after, LAST_POSITION)
+        self._storage.acknowledged(terminal_id, after)
         items: list[pb.InboxItem] = []
         size = 0
         with self._database.read() as tx:

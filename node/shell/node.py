@@ -29,6 +29,7 @@ from node.shell.recovery import recover
 from node.shell.rereading import Rereading
 from node.shell.sending import Sending
 from node.shell.shelf import Shelf
+from node.shell.storage import Storage
 from node.shell.tasks import Tasks
 from node.store.database import Database
 from protos.errors import Refused
@@ -65,8 +66,9 @@ class Node:
         checks = ItemChecks(machine.network_id, verifier)
         shelf = Shelf(self.ledger)
         sending = Sending(self.ledger, shelf)
-        receiving = Receiving(self.ledger, shelf, checks, sending.queued, self._catch_up)
-        self.mail = Mail(self.ledger, shelf, sending, checks)
+        self.storage = Storage(self.ledger, config.limits)
+        receiving = Receiving(self.ledger, shelf, checks, self.storage, sending.queued, self._catch_up)
+        self.mail = Mail(self.ledger, shelf, sending, checks, self.storage)
         relay = "" if self.ledger.is_headquarters else machine.state.headquarters()
         self.courier = Carriers(
             sending, receiving, self.links, tasks, relay, self.peers.hello, self.peers.hello_received
@@ -75,7 +77,7 @@ class Node:
         self.ledger.on_proofs = sending.proved
         self.intake = Intake(intake, self.entries, self.directory)
         engine_place = EnginePlace(engine, config, address_of)
-        self.comet = None if keys.consensus is None else CometShell(self.ledger, keys.consensus, engine_place)
+        self.comet = CometShell(self.ledger, keys.consensus, engine_place)
         self.health = Health(self.ledger, self.links, self.peers, self.intake)
 
     async def start(self) -> None:
@@ -89,8 +91,8 @@ class Node:
         if self.ledger.is_headquarters:
             self.tasks.spawn(self.directory.gather_for_ever())
         self.tasks.spawn(self.intake.run())
-        if self.comet is not None:
-            self.tasks.spawn(self.comet.run_for_ever())
+        self.tasks.spawn(self.comet.run_for_ever())
+        self.tasks.spawn(self.storage.run_for_ever())
         self.tasks.spawn(Rereading(self.ledger).run_for_ever())
 
     async def _tick_for_ever(self) -> None:

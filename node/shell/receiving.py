@@ -18,6 +18,7 @@ from node.shell.arrivals import Arrivals
 from node.shell.itemchecks import ItemChecks, read_head, read_item
 from node.shell.ledger import LedgerShell
 from node.shell.shelf import Shelf
+from node.shell.storage import STORE_FULL, Storage, full_text
 from node.store import courier, deposits
 from node.store.courier import CourierItem
 from protos import node_pb2 as pb
@@ -33,7 +34,12 @@ class Receiving:
     """Carries out what node.intake.Receiver asks for. All methods run in the event loop's thread."""
 
     def __init__(
-        self, ledger: LedgerShell, shelf: Shelf, checks: ItemChecks, queued: Callable[[Iterable[Parcel | None]], None],
+        self,
+        ledger: LedgerShell,
+        shelf: Shelf,
+        checks: ItemChecks,
+        storage: Storage,
+        queued: Callable[[Iterable[Parcel | None]], None],
         catch_up: Callable[[str, int], None],
     ) -> None:
         """`queued` takes parcels for other posts; `catch_up` fetches the log up to a size from a peer."""
@@ -41,6 +47,7 @@ class Receiving:
         self._database = ledger.database
         self._shelf = shelf
         self._checks = checks
+        self._storage = storage
         self._queued = queued
         self._catch_up = catch_up
         self._offered: dict[bytes, CourierItem] = {}
@@ -98,6 +105,8 @@ class Receiving:
                     item = read_item(frame.offer)
                 except Malformed as problem:
                     return [act.DropPeer(peer, problem.code)]
+                if self._has_no_room(item):
+                    return _no_room(peer, item.parcel)
                 self._offered[item.parcel.item_id] = item
                 final = self._ledger.follower.final
                 return self._receiver.offered(peer, item.parcel, final, lambda: self._refusal(item))
@@ -105,6 +114,12 @@ class Receiving:
                 part = frame.part
                 return self._receiver.part_received(peer, part.item_id, part.offset, part.data)
         return [act.DropPeer(peer, "bad-frame")]
+
+    def _has_no_room(self, item: CourierItem) -> bool:
+        """Whether an item that is new here exceeds the store."""
+        item_id, size = item.parcel.item_id, len(item.head) + item.parcel.length
+        is_new = item_id not in self._bodies and not self._arrivals.is_stored(item_id)
+        return is_new and self._storage.is_full(item.parcel.origin, size)
 
     def _refusal(self, item: CourierItem) -> str:
         """The code of what is wrong with an item whose S this node has reached, or ""."""
@@ -155,6 +170,7 @@ class Receiving:
         item = self._offered.pop(item_id, None) or self._arrivals.item(item_id)
         if item is None:
             raise LookupError("an item to be stored was never offered")
+        self._storage.took(item.parcel.origin, len(item.head) + item.parcel.length)
         is_new = self._arrivals.is_new(item_id)
         self._arrivals.finish(item)
         return self._shelf.put(self._arrivals.rows, item, is_new=is_new)
@@ -172,6 +188,13 @@ class Receiving:
         except DutabartaError as problem:
             return problem.code
         return ""
+
+
+def _no_room(peer: str, parcel: Parcel) -> list[Action]:
+    return [
+        act.SendAnswer(peer, parcel.item_id, Verdict.NOT_YET, code=STORE_FULL),
+        act.Alarm(STORE_FULL, parcel.origin, full_text(parcel.origin)),
+    ]
 
 
 def _still_true(answers: Answers) -> Answers:

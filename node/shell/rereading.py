@@ -46,9 +46,9 @@ class Rereading:
             check.finish()
         except VerificationFailed as problem:
             _log.error("%s", problem.text)
-            self._ledger.perform([
-                act.StopSigning(problem.code), act.Alarm(problem.code, self._ledger.post, problem.text)
-            ])
+            self._ledger.perform(
+                [act.StopSigning(problem.code), act.Alarm(problem.code, self._ledger.post, problem.text)]
+            )
 
     def _piece(self, start: int, end: int) -> Piece:
         with self._ledger.database.read() as tx:

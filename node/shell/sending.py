@@ -38,8 +38,9 @@ class Sending:
         with self._database.read() as tx:
             stored = courier.parcels(tx, QUEUED)
         self._parcels = {parcel.item_id: parcel for parcel in stored}
-        self._sender = Sender(ledger.post, headquarters, random.random, queued=stored, widest=WIDEST_WINDOW,
-                              now=time.monotonic())
+        self._sender = Sender(
+            ledger.post, headquarters, random.random, queued=stored, widest=WIDEST_WINDOW, now=time.monotonic()
+        )
 
     @property
     def is_full(self) -> bool:
@@ -145,8 +146,11 @@ class Sending:
     def _end(self, tx: Connection, ended: list[tuple[Parcel, str]]) -> list[Parcel | None]:
         """Their way ends here. To who has an envelope, its proof follows as soon as there is one."""
         courier.finish_items(tx, [parcel for parcel, _ in ended])
-        own = [(parcel, hop) for parcel, hop in ended
-               if parcel.kind == ItemKind.ENVELOPE and parcel.origin == self._ledger.post]
+        own = [
+            (parcel, hop)
+            for parcel, hop in ended
+            if parcel.kind == ItemKind.ENVELOPE and parcel.origin == self._ledger.post
+        ]
         if not own:
             return []
         moved = [(parcel.body_id, parcel.destination, hop) for parcel, hop in own]

@@ -74,7 +74,8 @@ def put_new_bodies(tx: Connection, new: list[NewBody]) -> None:
     tx.execute(_PUT_BODY, rows)
     parts = [
         {"envelope_id": one.envelope_id, "offset": offset, "data": data, "length": len(data)}
-        for one in new for offset, data in one.parts
+        for one in new
+        for offset, data in one.parts
     ]
     if parts:
         tx.execute(_PUT_PART, parts)

@@ -16,7 +16,7 @@ from sqlalchemy import (
     UniqueConstraint,
 )
 
-REVISION = "0001"
+REVISION = "0002"
 """The newest of migrations/versions, which make these tables."""
 
 METADATA = MetaData()
@@ -101,6 +101,7 @@ INBOX = Table(
     UniqueConstraint("terminal_id", "item_id"),
     sqlite_autoincrement=True,
 )
+POSITIONS = Table("positions", METADATA, _bytes("terminal_id", key=True), _count("position"))
 HOPS = Table(
     "hops", METADATA, _bytes("envelope_id", key=True), _text("post", key=True), _text("state"), _count("at")
 )
@@ -121,6 +122,8 @@ ALARMS = Table(
 )
 
 Index("items_by_state", ITEMS.c.state, ITEMS.c.destination)
+Index("items_of_envelope", ITEMS.c.envelope_id)
+Index("inbox_of_item", INBOX.c.item_id)
 Index("inbox_of_terminal", INBOX.c.terminal_id, INBOX.c.position)
 Index("inbox_of_envelope", INBOX.c.envelope_id)
 Index("slot_items_batch", SLOT_ITEMS.c.sequence)

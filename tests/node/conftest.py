@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
+from node.store.database import Database
 from support.network import TestNetwork
 from support.postgresql import Missing, PostgreSQL
 
@@ -24,3 +26,14 @@ def postgresql() -> Iterator[PostgreSQL]:
         pytest.skip(str(problem))
     yield server
     server.stop()
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def store(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Database]:
+    """A store of its own, of each kind."""
+    if request.param == "sqlite":
+        found = Database.open_file(tmp_path / "node.db")
+    else:
+        found = Database(request.getfixturevalue("postgresql").new_database())
+    yield found
+    found.close()

@@ -21,7 +21,7 @@ from protos.errors import DutabartaError, Malformed, Refused, Unavailable
 from protos.node_pb2_grpc import DeskServicer, DeskStub, PeerServicer, PeerStub
 
 NODE, PEER, FORMER, TERMINAL, ELSEWHERE = (make_identity() for _ in range(5))
-LIMITS = Limits(calls_per_second=5, burst=20, calls_per_caller=4, unary_seconds=2)
+LIMITS = Limits(calls_per_second=5, burst=20, calls_per_caller=4, unary_seconds=2, idle_seconds=1)
 
 
 class FakeState:
@@ -234,6 +234,23 @@ def test_a_flood_is_turned_away_and_others_are_served() -> None:
             assert len(turned_away) >= 30
             assert {from_status(a, "").code for a in turned_away} == {"too-many-calls"}, turned_away
             await DeskStub(other).GetStatus(pb.Nothing(), timeout=5)
+
+    run(test)
+
+
+def test_one_callers_connections_hold_no_more_calls_than_his_share_and_idle_ones_are_closed() -> None:
+    async def test(port: int, _door: Door, _state: FakeState) -> None:
+        channels = [channel(port, PEER) for _ in range(LIMITS.calls_per_caller + 2)]
+        streams = [PeerStub(one).Follow(pb.FollowRequest()) for one in channels]
+        first = await asyncio.gather(*(one.read() for one in streams), return_exceptions=True)
+        turned_away = [one for one in first if isinstance(one, aio.AioRpcError)]
+        assert len(turned_away) == 2
+        assert {from_status(one, "").code for one in turned_away} == {"too-many-calls"}
+        async with asyncio.timeout(20):  # only those whose call was turned away are idle
+            while sum(one.get_state() == grpc.ChannelConnectivity.READY for one in channels) > LIMITS.calls_per_caller:
+                await asyncio.sleep(0.1)
+        for one in channels:
+            await one.close()
 
     run(test)
 

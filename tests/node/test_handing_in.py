@@ -124,4 +124,4 @@ def test_a_receipt_of_another_log_is_kept_as_evidence_of_its_signer_at_both_post
         eventually(lambda code=code: [one.code for one in posts.status(code).alarms] == ["receipt-other-log"])
         assert posts.rows(code, "SELECT signer, kind, content FROM evidence") == [(signer, "receipt-other-log", signed)]
     with posts.terminal("DEL") as terminal:
-        eventually(lambda: terminal.sync() and [one.code for one in terminal.alarms()] == ["receipt-other-log"])
+        eventually(lambda: terminal.sync() and "receipt-other-log" in [one.code for one in terminal.alarms()])

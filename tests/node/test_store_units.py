@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -17,16 +16,6 @@ from node.store.courier import DONE, INTAKE, QUEUED, CourierItem
 from node.store.database import Database, StoreFailed, sqlite_url
 
 ENVELOPE = b"e" * 32
-
-
-@pytest.fixture(params=["sqlite", "postgresql"])
-def store(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Database]:
-    if request.param == "sqlite":
-        found = Database.open_file(tmp_path / "node.db")
-    else:
-        found = Database(request.getfixturevalue("postgresql").new_database())
-    yield found
-    found.close()
 
 
 def item(number: int, *, destination: str = "LON", length: int = 10) -> CourierItem:
