@@ -84,8 +84,7 @@ class Node:
         """Begin the background work."""
         self.ledger.start(self.peers)
         self.tasks.spawn(self._tick_for_ever())
-        if not self.ledger.is_validator or len(self.ledger.sequencers()) > 0:
-            self.tasks.spawn(self.peers.follow_for_ever())
+        self.tasks.spawn(self._follow_for_ever())
         self.tasks.spawn(self.entries.resubmit_for_ever())
         self.tasks.spawn(self.courier.run_for_ever())
         if self.ledger.is_headquarters:
@@ -94,6 +93,11 @@ class Node:
         self.tasks.spawn(self.comet.run_for_ever())
         self.tasks.spawn(self.storage.run_for_ever())
         self.tasks.spawn(Rereading(self.ledger).run_for_ever())
+
+    async def _follow_for_ever(self) -> None:
+        """The only validator follows nobody, until there are others."""
+        await self.ledger.pulse.until(lambda: not self.ledger.is_validator or len(self.ledger.sequencers()) > 0)
+        await self.peers.follow_for_ever()
 
     async def _tick_for_ever(self) -> None:
         while True:

@@ -71,7 +71,6 @@ def _inbox(net: Council, code: str, reader: str) -> set[str]:
     return {one["cable_id"] for one in listed}
 
 
-
 def test_an_officer_and_a_cable_under_four_validators_one_of_which_dies_and_comes_back(council: Council) -> None:
     assert {council.status(code).role for code in COUNCIL} == {"validator"}
     assert {council.status(code).role for code in FOLLOWERS} == {"follower"}
@@ -88,3 +87,43 @@ def test_an_officer_and_a_cable_under_four_validators_one_of_which_dies_and_come
     eventually(lambda: council.status("LON").log_size >= behind, 90.0)
     council.settle()
     assert len(council.roots()) == 1
+
+
+def govern(net: Council, kind: str, *options: str) -> None:
+    """One act of the root holders, by the command line."""
+    path, place = net.folder.parent / f"{kind}.json", net.at("DHA", SUPERVISOR)
+    net.must("governance", "propose", kind, *options, "--out", path, *place)
+    for number in (1, 2, 3):
+        net.must("governance", "sign", path, "--root-key", net.folder / "roots" / f"root-{number}.key")
+    net.must("governance", "submit", path, *place)
+
+
+def test_a_living_solo_network_goes_over_to_comet_and_changes_its_validators(tmp_path: Path) -> None:
+    built_engine()
+    net = Council(tmp_path, ("DHA", "DEL", "LON", "WAS", "PAR"), ("DHA",))
+    try:
+        net.start()
+        net.wait_ready()
+        net.enrol("PAR", "officer", "drafter,releaser", "SECRET")
+        deliver(net, "PAR", "officer", "LON", SUPERVISOR)
+        net.settle()
+        before = net.status("DHA")
+
+        govern(net, "engine-changed", "--engine", "comet", "--posts", "DHA,DEL,LON,WAS")
+        eventually(lambda: {net.status(code).role for code in COUNCIL} == {"validator"}, 90.0)
+        deliver(net, "PAR", "officer", "LON", SUPERVISOR)
+        net.settle()
+        assert net.status("PAR").network_id == before.network_id
+
+        govern(net, "validators-changed", "--posts", "DHA,DEL,LON,PAR,WAS")
+        deliver(net, "PAR", "officer", "LON", SUPERVISOR)
+        net.kill("WAS")
+        deliver(net, "PAR", "officer", "LON", SUPERVISOR)
+        net.start("WAS")
+        net.wait_ready("WAS")
+        net.settle()
+        assert net.status("PAR").role == "validator"
+        assert len(net.roots()) == 1
+        assert [net.stop(code) for code in net.codes] == [0] * 5
+    finally:
+        net.close()
