@@ -41,7 +41,13 @@ class LedgerShell:
     """One node's machines around one chain. All methods run in the event loop's thread."""
 
     def __init__(
-        self, post: str, keys: NodeKeys, database: Database, machine: Machine, door: Door, clock: Callable[[], int],
+        self,
+        post: str,
+        keys: NodeKeys,
+        database: Database,
+        machine: Machine,
+        door: Door,
+        clock: Callable[[], int],
         rebuild: Callable[[], Machine],
     ) -> None:
         self.post = post
@@ -73,15 +79,24 @@ class LedgerShell:
         self.follower = Follower(self.chain, views, final[0] if final else founding, policy_size)
         self.collector = Collector(self.chain, views, policy_size)
         self.witness = Witness(
-            self.chain, self.post, keys.cosigner, log_signer=keys.log if self.is_validator else None,
-            state=_to_action(signed) if signed else None, stopped=stopped.decode() if stopped else "",
+            self.chain,
+            self.post,
+            keys.cosigner,
+            log_signer=keys.log if self.is_validator else None,
+            state=_to_action(signed) if signed else None,
+            stopped=stopped.decode() if stopped else "",
         )
         block_seconds = 0 if self.chain.machine.genesis.exercise else 1
         self.solo = Solo(self.chain, self.index_of, block_seconds=block_seconds) if self.is_validator else None
         self._stored_slots = StoredSlots(self.database)
         self.slots = Slots(
-            self.chain, self.post, keys.entry, os.urandom, index_of=self.index_of,
-            waiting=self._stored_slots.waiting(), batches=self._stored_slots.batches(),
+            self.chain,
+            self.post,
+            keys.entry,
+            os.urandom,
+            index_of=self.index_of,
+            waiting=self._stored_slots.waiting(),
+            batches=self._stored_slots.batches(),
         )
 
     # --- what others read ------------------------------------------------------------------------------------
