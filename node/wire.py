@@ -17,7 +17,7 @@ class EntryResult:
 
     @property
     def is_settled(self) -> bool:
-        return self.code not in ("pending", "unknown")
+        return self.code not in ("pending", "unknown", "busy")
 
 
 @dataclass(frozen=True, slots=True)

@@ -155,7 +155,7 @@ class LedgerShell:
     def tick(self) -> None:
         """To be called a few times a second."""
         now = self.clock()
-        if self.solo is not None and self.witness.is_ready and not self.witness.stopped:
+        if self.solo is not None and self.witness.may_order:
             self.perform(self.solo.tick(now))
         self.perform(self.follower.tick(now))
         self.perform(self.slots.tick(now))
@@ -168,6 +168,8 @@ class LedgerShell:
         """
         if self.solo is None:
             raise Refused("not-a-validator", f"{self.post} does not order entries")
+        if not self.witness.may_order:  # on a log that is behind, a good entry looks like a bad one
+            return EntryOutcome("busy", "this node does not order now; send the same bytes again later")
         return self.solo.submit(leaf, self.clock())
 
     def perform(self, actions: Iterable[Action]) -> None:
