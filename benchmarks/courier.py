@@ -41,8 +41,15 @@ def rows() -> Iterator[Row]:
     ours, stream, commit = sorted(rates)[ROUNDS // 2]
     yield Row("cable carried between two nodes, durable", ours, stream, "cables/s", "bare gRPC stream", ours / stream)
     slower = min(stream, commit)
-    yield Row("cable carried between two nodes, durable", ours, slower, "cables/s", "slower of stream and commits",
-              ours / slower, AIM)
+    yield Row(
+        "cable carried between two nodes, durable",
+        ours,
+        slower,
+        "cables/s",
+        "slower of stream and commits",
+        ours / slower,
+        AIM,
+    )
 
 
 async def _carried(posts: TwoPosts, cables: list[Sealed]) -> float:
@@ -133,5 +140,3 @@ async def _serve_for_ever(identity: TlsIdentity, client: bytes, there: Connectio
     await server.start()
     there.send(port)
     await server.wait_for_termination()
-
-

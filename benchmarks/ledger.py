@@ -46,8 +46,14 @@ def rows() -> Iterator[Row]:
         ours = _ordered(shell, blocks)
         bare = _bare(Path(folder) / "bare.db", blocks, shell.chain.machine.network_id, keys)
     entries = BLOCKS * (POSTS - 1)
-    yield Row("entries ordered by the sequencer, durable", entries / ours, entries / bare, "entries/s",
-              "bare Ed25519 checks and a commit a block", bare / ours)
+    yield Row(
+        "entries ordered by the sequencer, durable",
+        entries / ours,
+        entries / bare,
+        "entries/s",
+        "bare Ed25519 checks and a commit a block",
+        bare / ours,
+    )
 
 
 class _NoLinks:
@@ -58,22 +64,43 @@ class _NoLinks:
 
 
 def _keys() -> NodeKeys:
-    return NodeKeys(SoftwareSigner.generate(SUITE_ED25519), SoftwareSigner.generate(SUITE_MLDSA44),
-                    SoftwareSigner.generate(SUITE_ED25519), make_identity())
+    return NodeKeys(
+        SoftwareSigner.generate(SUITE_ED25519),
+        SoftwareSigner.generate(SUITE_MLDSA44),
+        SoftwareSigner.generate(SUITE_ED25519),
+        make_identity(),
+    )
 
 
 def _founding(keys: dict[str, NodeKeys]) -> tuple[bytes, ...]:
     roots = [prove(SoftwareSigner.generate(SUITE_DUAL), "root") for _ in range(3)]
-    return genesis.build("bench", True, int(time.time()), EXERCISE_PARAMETERS, roots,
-                         [_card(code, one) for code, one in keys.items()], CODES[:1])
+    return genesis.build(
+        "bench",
+        True,
+        int(time.time()),
+        EXERCISE_PARAMETERS,
+        roots,
+        [_card(code, one) for code, one in keys.items()],
+        CODES[:1],
+    )
 
 
 def _card(code: str, keys: NodeKeys) -> bodies.PostAdmitted:
     supervisors = tuple(
         bodies.Supervisor(os.urandom(16), prove(SoftwareSigner.generate(SUITE_DUAL), "officer")) for _ in range(2)
     )
-    return bodies.PostAdmitted(code, code == CODES[0], False, "127.0.0.1:7400", keys.proven("entry"),
-                               keys.proven("cosigner"), keys.proven("log"), None, keys.tls.certificate, supervisors)
+    return bodies.PostAdmitted(
+        code,
+        code == CODES[0],
+        False,
+        "127.0.0.1:7400",
+        keys.proven("entry"),
+        keys.proven("cosigner"),
+        keys.proven("log"),
+        None,
+        keys.tls.certificate,
+        supervisors,
+    )
 
 
 def _shell(path: Path, keys: dict[str, NodeKeys], leaves: Sequence[bytes]) -> LedgerShell:
@@ -95,8 +122,9 @@ def _block(network_id: bytes, keys: dict[str, NodeKeys], sequence: int) -> list[
     made = []
     for code, one in list(keys.items())[1:]:
         entry = encode_entry("batch", sequence, bodies.Batch(code, CONFIDENTIAL, os.urandom(32), 64))
-        made.append(make_leaf(entry, [sign_entry(entry, one.entry, network_id, Purpose.ENTRY)],
-                              one.entry.public_key.key_id))
+        made.append(
+            make_leaf(entry, [sign_entry(entry, one.entry, network_id, Purpose.ENTRY)], one.entry.public_key.key_id)
+        )
     return made
 
 
@@ -117,8 +145,10 @@ def _bare(path: Path, blocks: list[list[bytes]], network_id: bytes, keys: dict[s
     for pragma in ("journal_mode=WAL", "synchronous=FULL"):
         database.execute(f"PRAGMA {pragma}")
     database.execute("CREATE TABLE leaves (data BLOB)")
-    checks = [[_check_of(leaf, network_id, keys[code]) for code, leaf in zip(CODES[1:], block, strict=True)]
-              for block in blocks]
+    checks = [
+        [_check_of(leaf, network_id, keys[code]) for code, leaf in zip(CODES[1:], block, strict=True)]
+        for block in blocks
+    ]
     start = time.perf_counter()
     for block, signed in zip(blocks, checks, strict=True):
         for message, key in signed:

@@ -147,5 +147,3 @@ class _Keeper:
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._client, name)
-
-

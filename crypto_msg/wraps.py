@@ -141,7 +141,9 @@ def open_wrap(wrap: Wrap, prekeys: Mapping[bytes, Prekey], context: WrapContext)
 
 def _seal_wrap(recipient: Recipient, cek: bytes, context: WrapContext, random: Random) -> bytes:
     bundle = recipient.bundle
-    if bundle is None:  # random bytes would show: an X25519 point's top bit is 0, and ML-KEM ciphertexts are not uniform
+    if (
+        bundle is None
+    ):  # random bytes would show: an X25519 point's top bit is 0, and ML-KEM ciphertexts are not uniform
         throwaway = Prekey.from_seed(random(SEED_BYTES))
         return seal(throwaway.public_key, _NOTHING, context.info(recipient.terminal_id, random(HASH_BYTES)))
     plaintext = cek + recipient.n.to_bytes(COUNTER_BYTES, "big") if recipient.cleared else _NOTHING

@@ -123,7 +123,7 @@ class Machine:
     # --- entries and blocks ----------------------------------------------------------------------------
 
     def check(self, leaf: bytes) -> str:
-        """"accepted" if the entry could stand in the next block, else the code of its refusal. Never raises."""
+        """ "accepted" if the entry could stand in the next block, else the code of its refusal. Never raises."""
         return self.check_result(leaf).code
 
     def check_result(self, leaf: bytes) -> Result:

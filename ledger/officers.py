@@ -131,9 +131,7 @@ def _check_rotated(context: Context) -> Authority:
     officer = context.state.active_officer(body.officer_id)
     supervisor = one_supervisor(context, officer.post, besides=officer.officer_id)
     new = Signatory(body.key.key, Purpose.ENROLMENT)
-    return Authority(
-        enrolment(officer), (new, enrolment(supervisor)), (_officer_key(body.key, body.officer_id),)
-    )
+    return Authority(enrolment(officer), (new, enrolment(supervisor)), (_officer_key(body.key, body.officer_id),))
 
 
 def _apply_rotated(context: Context) -> None:

@@ -30,8 +30,9 @@ A = TypeVar("A")
 class NodeClient:
     """One connection, opened lazily and kept; safe for use from several threads."""
 
-    def __init__(self, address: str, certificate: bytes, identity: TlsIdentity,
-                 unary_seconds: float = UNARY_SECONDS) -> None:
+    def __init__(
+        self, address: str, certificate: bytes, identity: TlsIdentity, unary_seconds: float = UNARY_SECONDS
+    ) -> None:
         """`address` host:port, `certificate` the node's pinned DER certificate, `identity` the caller's own."""
         self._address = address
         self._seconds = unary_seconds

@@ -65,8 +65,12 @@ def load_config(folder: Path) -> NodeConfig:
     try:
         text = path.read_text(encoding="utf-8")
     except OSError as problem:
-        raise Unavailable("no-config", f"cannot read {path}: {problem.strerror}",
-                          hint="is --home a post's folder? `dutabarta post keygen` makes one", path=path) from problem
+        raise Unavailable(
+            "no-config",
+            f"cannot read {path}: {problem.strerror}",
+            hint="is --home a post's folder? `dutabarta post keygen` makes one",
+            path=path,
+        ) from problem
     except UnicodeDecodeError as problem:
         raise Malformed("bad-config", f"{path} is not UTF-8", path=path) from problem
     return parse_config(text)
@@ -99,8 +103,11 @@ def format_config(config: NodeConfig) -> str:
     lines = [f"{key} = {_quoted(value)}" for key, value in plain.items()]
     if config.peers:
         lines += ["", "[peers]", *(f"{code} = {_quoted(address)}" for code, address in sorted(config.peers.items()))]
-    changed = [(f.name, getattr(config.limits, f.name)) for f in dataclasses.fields(Limits)
-               if getattr(config.limits, f.name) != f.default]
+    changed = [
+        (f.name, getattr(config.limits, f.name))
+        for f in dataclasses.fields(Limits)
+        if getattr(config.limits, f.name) != f.default
+    ]
     if changed:
         lines += ["", "[limits]", *(f"{name} = {value}" for name, value in changed)]
     return "\n".join([*lines, *_engine_lines(config.engine)]) + "\n"
@@ -136,8 +143,11 @@ def _take(cls: type[C], table: Mapping[str, Any], prefix: str) -> C:
         kind = str(known[key].type)
         if (kind == "str" and not isinstance(value, str)) or (kind == "int" and not _is_count(value)):
             raise _bad(f"{prefix}{key} must be {'text' if kind == 'str' else 'a positive number'}")
-    missing = [name for name, f in known.items() if name not in table and f.default is dataclasses.MISSING
-               and f.default_factory is dataclasses.MISSING]
+    missing = [
+        name
+        for name, f in known.items()
+        if name not in table and f.default is dataclasses.MISSING and f.default_factory is dataclasses.MISSING
+    ]
     if missing:
         raise _bad(f"missing key {prefix}{missing[0]}")
     return cls(**table)

@@ -82,8 +82,12 @@ def load_genesis(path: Path) -> tuple[bytes, ...]:
         with path.open("rb") as file:
             return tuple(leaves_of(read_log(file)))
     except OSError as problem:
-        raise Unavailable("no-genesis", f"cannot read {path}: {problem.strerror}",
-                          hint="`dutabarta node join` brings the network's genesis", path=path) from problem
+        raise Unavailable(
+            "no-genesis",
+            f"cannot read {path}: {problem.strerror}",
+            hint="`dutabarta node join` brings the network's genesis",
+            path=path,
+        ) from problem
 
 
 def open_database(folder: Path, config: NodeConfig) -> Database:

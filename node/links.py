@@ -63,8 +63,9 @@ class _Link:
 class Links:
     """The channels, opened when first used and again when a post's address or certificate has changed."""
 
-    def __init__(self, identity: TlsIdentity, door: Door, address_of: Callable[[str], str | None],
-                 limits: Limits) -> None:
+    def __init__(
+        self, identity: TlsIdentity, door: Door, address_of: Callable[[str], str | None], limits: Limits
+    ) -> None:
         self._identity = identity
         self._door = door
         self._address_of = address_of
@@ -85,8 +86,9 @@ class Links:
             link = self._links[post] = self._open(address, certificate)
         return link.stub
 
-    async def call(self, post: str, method: Callable[[PeerAsyncStub], Unary[A]], request: object,
-                   seconds: float = CALL_SECONDS) -> Any:
+    async def call(
+        self, post: str, method: Callable[[PeerAsyncStub], Unary[A]], request: object, seconds: float = CALL_SECONDS
+    ) -> Any:
         """One unary call with a deadline. Raises what the peer refused with, or `Unavailable`."""
         try:
             answer = await method(self.stub(post))(request, timeout=seconds)
@@ -110,8 +112,10 @@ class Links:
 
     def _open(self, address: str, certificate: bytes) -> _Link:
         options: list[tuple[str, Any]] = [
-            *client_options(self._limits), *channel_options(certificate),
-            ("grpc.initial_reconnect_backoff_ms", 100), ("grpc.min_reconnect_backoff_ms", 100),
+            *client_options(self._limits),
+            *channel_options(certificate),
+            ("grpc.initial_reconnect_backoff_ms", 100),
+            ("grpc.min_reconnect_backoff_ms", 100),
             ("grpc.max_reconnect_backoff_ms", 2000),
         ]
         credentials = channel_credentials(self._identity, certificate)

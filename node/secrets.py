@@ -90,8 +90,12 @@ def _read(path: Path) -> bytes:
     try:
         return path.read_bytes()
     except OSError as problem:
-        raise Unavailable("no-node-keys", f"cannot read {path}: {problem.strerror}",
-                          hint="`dutabarta post keygen` makes a post's keys", path=path) from problem
+        raise Unavailable(
+            "no-node-keys",
+            f"cannot read {path}: {problem.strerror}",
+            hint="`dutabarta post keygen` makes a post's keys",
+            path=path,
+        ) from problem
 
 
 def _write_secret(path: Path, data: bytes) -> None:
@@ -102,5 +106,6 @@ def _write_secret(path: Path, data: bytes) -> None:
 
 
 def _bad(path: Path) -> Malformed:
-    return Malformed("bad-node-key", f"{path} is not a key file of this version", hint="restore it from the backup",
-                     path=path)
+    return Malformed(
+        "bad-node-key", f"{path} is not a key file of this version", hint="restore it from the backup", path=path
+    )

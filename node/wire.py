@@ -17,7 +17,7 @@ class EntryResult:
 
     @property
     def is_settled(self) -> bool:
-        return self.code not in ("pending", "unknown")
+        return self.code not in ("pending", "unknown", "busy")
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,9 +131,15 @@ class Status:
 def status_to_message(status: Status) -> pb.Status:
     """`Status` as it goes over the wire."""
     message = pb.Status(
-        post=status.post, role=status.role, ready=status.ready, log_size=status.log_size, root=status.root,
-        checkpoint_age_seconds=status.checkpoint_age_seconds, network_id=status.network_id,
-        final_size=status.final_size, policy_size=status.policy_size,
+        post=status.post,
+        role=status.role,
+        ready=status.ready,
+        log_size=status.log_size,
+        root=status.root,
+        checkpoint_age_seconds=status.checkpoint_age_seconds,
+        network_id=status.network_id,
+        final_size=status.final_size,
+        policy_size=status.policy_size,
     )
     message.peers.extend(pb.PeerStatus(code=p.code, connected=p.connected, log_size=p.log_size) for p in status.peers)
     message.queues.extend(
@@ -146,9 +152,16 @@ def status_to_message(status: Status) -> pb.Status:
 def status_from_message(message: pb.Status) -> Status:
     """`Status` from the wire."""
     return Status(
-        message.post, message.role, message.ready, message.log_size, message.root, message.checkpoint_age_seconds,
+        message.post,
+        message.role,
+        message.ready,
+        message.log_size,
+        message.root,
+        message.checkpoint_age_seconds,
         tuple(PeerStatus(p.code, p.connected, p.log_size) for p in message.peers),
         tuple(QueueStatus(q.destination, q.items, q.bytes) for q in message.queues),
         tuple(Alarm(a.code, a.text, a.at) for a in message.alarms),
-        message.network_id, message.final_size, message.policy_size,
+        message.network_id,
+        message.final_size,
+        message.policy_size,
     )

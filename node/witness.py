@@ -13,7 +13,7 @@ from ledger.checkpoint import make_note, sign_checkpoint
 from ledger.cosignature import cosign, cosigner_name
 from ledger.merkle import Frontier, leaf_hash
 from ledger.note import SignedNote
-from node.actions import Action, Alarm, AskOwnNewest, OwnNote, SaveSignState, SendCosignature, StopSigning
+from node.actions import Action, Alarm, AskOwnNewest, FetchBlocks, OwnNote, SaveSignState, SendCosignature, StopSigning
 from node.chain import Chain
 
 MAX_CLOCK_DIFFERENCE = 600
@@ -84,6 +84,11 @@ class Witness:
         self._log_signer = log_signer
 
     @property
+    def may_order(self) -> bool:
+        """Whether a sequencer may make the next block: only on a log that holds all that this node has ever signed."""
+        return self.is_ready and not self._stopped and self._chain.size >= self._floor[0]
+
+    @property
     def stopped(self) -> str:
         """Why this node signs no more; empty while it does."""
         return self._stopped
@@ -110,7 +115,8 @@ class Witness:
         if size > self._floor[0]:
             self._floor, self._is_rolled_back = (size, root), True
             text = f"{post} has a cosignature of this node at {size} that its own files do not know"
-            return [Alarm("rolled-back", self._post, text)]
+            behind = [FetchBlocks(post, self._chain.size, size)] if self._chain.size < size else []
+            return [Alarm("rolled-back", self._post, text), *behind]
         return []
 
     def peer_clock(self, post: str, clock: int, now: int) -> list[Action]:

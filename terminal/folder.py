@@ -62,7 +62,9 @@ class Folder:
     def create(cls, path: Path, config: Config, keyring: Keyring, passphrase: bytes) -> Folder:
         """Make a new terminal. config.toml comes last: a folder without it is no terminal and may be made again."""
         if (path / "config.toml").exists():
-            raise Refused("terminal-exists", f"{path} is a terminal already", hint="choose another name", path=str(path))
+            raise Refused(
+                "terminal-exists", f"{path} is a terminal already", hint="choose another name", path=str(path)
+            )
         make_private_folder(path)
         folder = cls(path)
         folder.save_keyring(keyring, passphrase, config.cost)

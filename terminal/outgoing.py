@@ -85,5 +85,3 @@ def _alarm(session: Session, job: Job, problem: DutabartaError) -> None:
 def _pieces(sealed: Sealed) -> Iterator[bytes]:
     view = memoryview(sealed.body)
     return (bytes(view[at : at + PIECE_BYTES]) for at in range(0, len(view), PIECE_BYTES))
-
-

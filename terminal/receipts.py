@@ -58,6 +58,4 @@ def _alarm(session: Session, receipt: Receipt, signed: bytes, code: str, text: s
 
 
 def _record(receipt: Receipt, signed: bytes) -> ReceiptRecord:
-    return ReceiptRecord(
-        receipt.envelope_id, receipt.kind, receipt.terminal_id, receipt.post, receipt.at, signed
-    )
+    return ReceiptRecord(receipt.envelope_id, receipt.kind, receipt.terminal_id, receipt.post, receipt.at, signed)

@@ -134,9 +134,7 @@ def _take_envelope(session: Session, item: InboxItem, received: Received) -> Non
 
 
 def _open(session: Session, head: Head, body: bytes, at_s: ProvedState) -> OpenedCable:
-    reader = Reader(
-        session.network_id, session.terminal_id, session.keyring.prekeys_by_hash, at_s, DirectVerifier()
-    )
+    reader = Reader(session.network_id, session.terminal_id, session.keyring.prekeys_by_hash, at_s, DirectVerifier())
     return open_cable(head, body, reader)
 
 
@@ -154,9 +152,7 @@ def _fetch_body(session: Session, head: Head) -> bytes:
 
 
 def _delivered(session: Session, opened: OpenedCable, newest: Checkpoint) -> Receipt:
-    return own_receipt(
-        session, ReceiptKind.DELIVERED, opened.envelope_id, opened.body_root, opened.inner_hash, newest
-    )
+    return own_receipt(session, ReceiptKind.DELIVERED, opened.envelope_id, opened.body_root, opened.inner_hash, newest)
 
 
 def _record(session: Session, opened: OpenedCable) -> CableRecord:

@@ -31,9 +31,7 @@ def seats_of(state: ProvedState, posts: Sequence[str]) -> tuple[Seat, ...]:
     rosters = [state.roster(code) for code in posts]
     terminals = [one for roster in rosters for one in roster.terminal_ids]
     officers = [one for roster in rosters for one in roster.officer_ids]
-    state.prefetch(
-        [*map(terminal_key, terminals), *map(prekey_key, terminals), *map(officer_key, officers)]
-    )
+    state.prefetch([*map(terminal_key, terminals), *map(prekey_key, terminals), *map(officer_key, officers)])
     return tuple(seat for one in terminals if (seat := seat_of(state, one)) is not None)
 
 
@@ -130,5 +128,3 @@ def _own_bundle(seat: Seat, prekey: Prekey, data: bytes | None, network_id: byte
         return verify_bundle(data, network_id, prekey, seat.terminal, seat.officer, DirectVerifier())
     except (Malformed, VerificationFailed):
         return None
-
-

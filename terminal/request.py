@@ -1,4 +1,4 @@
-"""A request file: entries that still need supervisors' signatures, carried between them (docs/protocol/terminal-folder.md)."""
+"""A request file: entries that wait for supervisors' signatures, carried to them (docs/protocol/terminal-folder.md)."""
 
 from __future__ import annotations
 
@@ -91,9 +91,7 @@ def _entry_json(one: Pending) -> dict[str, object]:
 
 
 def _entry(one: dict[str, Any]) -> Pending:
-    signatures = tuple(
-        Signature(bytes.fromhex(s["key"]), bytes.fromhex(s["signature"])) for s in one["signatures"]
-    )
+    signatures = tuple(Signature(bytes.fromhex(s["key"]), bytes.fromhex(s["signature"])) for s in one["signatures"])
     return Pending(bytes.fromhex(one["entry"]), bytes.fromhex(one["author"]), signatures)
 
 

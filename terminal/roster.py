@@ -81,7 +81,8 @@ def roster_of(session: Session, post: str) -> list[Listed]:
 def find_officer(session: Session, post: str, who: str) -> Officer:
     """An officer of the post by name or by the hex digits of his id. Raises "unknown-officer", "ambiguous-name"."""
     found = [
-        one.officer for one in roster_of(session, post)
+        one.officer
+        for one in roster_of(session, post)
         if one.name.strip("()") == who or one.officer.officer_id.hex() == who.lower()
     ]
     if len(found) > 1:
@@ -159,4 +160,3 @@ def _warm(request: Request, state: ProvedState) -> ProvedState:
     """Fetch what judging the request will read, so that it is all proved under one checkpoint."""
     missing_approvals(request, state)
     return state
-

@@ -73,7 +73,8 @@ class Session:
             raise Refused(problem.code, problem.text, hint=hint, **problem.params) from problem
         if officer.key.key_id != self.keyring.officer_signer.public_key.key_id:
             raise Refused(
-                "key-replaced", "the ledger names another key for this officer", hint="use the terminal with the new key"
+                "key-replaced",
+                "the ledger names another key for this officer",
+                hint="use the terminal with the new key",
             )
         return officer, terminal
-

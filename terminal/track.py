@@ -44,8 +44,11 @@ class Tracked:
 
 def track(session: Session, record: CableRecord) -> Tracked:
     """The state per addressed post. "here": the node has not taken it yet; its word ends at "carried"."""
-    best = {post: Progress(post, "here" if waiting(session, record.envelope_id) else "queued", record.at)
-            for post in record.posts if post != record.post or len(record.posts) == 1}
+    best = {
+        post: Progress(post, "here" if waiting(session, record.envelope_id) else "queued", record.at)
+        for post in record.posts
+        if post != record.post or len(record.posts) == 1
+    }
     for hop in session.desk.track(record.envelope_id).hops:
         if hop.state in ("queued", "carried", "refused"):
             _raise(best, Progress(hop.post, hop.state, hop.at))

@@ -245,4 +245,3 @@ def check_fresh(state: ProvedState, now: int, accept_stale: bool) -> None:
             hint="check the node's links; to send all the same, confirm with --accept-stale",
             hours=age // 3600,
         )
-

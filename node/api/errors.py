@@ -38,16 +38,25 @@ def from_status(problem: grpc.RpcError, address: str) -> DutabartaError:
     if code is not None:
         return _named(status, str(code)[:64], trailing.get(DETAIL_KEY, b""))
     if status is grpc.StatusCode.DEADLINE_EXCEEDED:
-        return Unavailable("timeout", f"the node at {address} did not answer in time", hint="try again",
-                           address=address)
+        return Unavailable(
+            "timeout", f"the node at {address} did not answer in time", hint="try again", address=address
+        )
     if status is grpc.StatusCode.RESOURCE_EXHAUSTED:
         return Refused("too-large", "the message exceeds what a node takes", hint="send less at once", address=address)
     if status in (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED):
-        return Unavailable("unreachable", f"the node at {address} is not reachable or does not know this terminal",
-                           hint="check that the node runs and that this terminal is enrolled and not retired",
-                           address=address)
-    return Unavailable("node-failed", f"the node at {address} failed: {status.name}",
-                       hint="see the node's log", address=address, status=status.name)
+        return Unavailable(
+            "unreachable",
+            f"the node at {address} is not reachable or does not know this terminal",
+            hint="check that the node runs and that this terminal is enrolled and not retired",
+            address=address,
+        )
+    return Unavailable(
+        "node-failed",
+        f"the node at {address} failed: {status.name}",
+        hint="see the node's log",
+        address=address,
+        status=status.name,
+    )
 
 
 def _detail(error: DutabartaError) -> bytes:

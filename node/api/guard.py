@@ -28,8 +28,15 @@ _PEER = "/dutabarta.node.v1.Peer/"
 _DESK = "/dutabarta.node.v1.Desk/"
 _OPERATOR_MAY = frozenset(
     _DESK + name
-    for name in ("GetStatus", "SubmitEntry", "GetEntryResult", "GetCheckpoint", "GetState", "GetConsistency",
-                 "GetTrustFile")
+    for name in (
+        "GetStatus",
+        "SubmitEntry",
+        "GetEntryResult",
+        "GetCheckpoint",
+        "GetState",
+        "GetConsistency",
+        "GetTrustFile",
+    )
 )
 
 Context = aio.ServicerContext[Any, Any]
@@ -92,8 +99,10 @@ class Guard(aio.ServerInterceptor):
         if handler is None:
             return None
         method = handler_call_details.method
-        codec = {"request_deserializer": handler.request_deserializer,
-                 "response_serializer": handler.response_serializer}
+        codec = {
+            "request_deserializer": handler.request_deserializer,
+            "response_serializer": handler.response_serializer,
+        }
         if handler.unary_unary:
             return grpc.unary_unary_rpc_method_handler(self._single(method, handler.unary_unary), **codec)
         if handler.stream_unary:
@@ -157,13 +166,14 @@ class Guard(aio.ServerInterceptor):
         certificate = _certificate(context)
         caller = self.door.caller(certificate)
         if caller is None:
-            raise Refused("unknown-caller", "this certificate is not on the ledger as live",
-                          hint="enrol the terminal, or wait until the node has caught up")
+            raise Refused(
+                "unknown-caller",
+                "this certificate is not on the ledger as live",
+                hint="enrol the terminal, or wait until the node has caught up",
+            )
         if not is_allowed(caller, method):
             raise Refused("not-allowed", f"a {caller.role} may not call this method", role=str(caller.role))
-        use = self._uses.setdefault(
-            certificate, _Use(Bucket(self.limits.calls_per_second, self.limits.burst))
-        )
+        use = self._uses.setdefault(certificate, _Use(Bucket(self.limits.calls_per_second, self.limits.burst)))
         if use.running >= self.limits.calls_per_caller or not use.bucket.take(self.clock()):
             raise Unavailable("too-many-calls", "this caller uses more than its share", hint="wait a moment")
         use.running += 1
@@ -203,8 +213,11 @@ def _certificate(context: Context) -> bytes:
     """The peer's certificate (DER) of a connection that is TLS 1.3 with the hybrid key exchange. Raises `Refused`."""
     auth = context.auth_context()
     if next(iter(auth.get("ssl_negotiated_key_exchange_group", ())), b"") != KEY_EXCHANGE:
-        raise Refused("weak-transport", "the connection is not TLS 1.3 with X25519MLKEM768",
-                      hint="update the software on the calling side")
+        raise Refused(
+            "weak-transport",
+            "the connection is not TLS 1.3 with X25519MLKEM768",
+            hint="update the software on the calling side",
+        )
     pem = next(iter(auth.get("x509_pem_cert", ())), None)
     if pem is None:
         raise Refused("unknown-caller", "the connection shows no certificate")

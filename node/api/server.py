@@ -32,6 +32,7 @@ def make_server(
     try:
         port = server.add_secure_port(listen, server_credentials(identity, door.certificates))
     except RuntimeError as problem:
-        raise Unavailable("cannot-listen", f"cannot listen at {listen}", hint="is another node running there?",
-                          address=listen) from problem
+        raise Unavailable(
+            "cannot-listen", f"cannot listen at {listen}", hint="is another node running there?", address=listen
+        ) from problem
     return server, port

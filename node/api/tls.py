@@ -31,8 +31,15 @@ _NOT_AFTER = datetime.datetime(9999, 12, 31, 23, 59, 59, tzinfo=datetime.UTC)  #
 _FETCH_SECONDS = 10.0
 # Without keyCertSign (RFC 5280 §4.2.1.3) no pinned certificate can vouch for another one.
 _SIGNS_HANDSHAKES_ONLY = x509.KeyUsage(
-    digital_signature=True, content_commitment=False, key_encipherment=False, data_encipherment=False,
-    key_agreement=False, key_cert_sign=False, crl_sign=False, encipher_only=False, decipher_only=False,
+    digital_signature=True,
+    content_commitment=False,
+    key_encipherment=False,
+    data_encipherment=False,
+    key_agreement=False,
+    key_cert_sign=False,
+    crl_sign=False,
+    encipher_only=False,
+    decipher_only=False,
 )
 
 
@@ -148,13 +155,17 @@ def fetch_certificate(address: str, pin: bytes) -> bytes:
             certificate = secured.getpeercert(binary_form=True)
     except OSError as problem:
         raise Unavailable(
-            "unreachable", f"no node answers at {address}", hint="check the address and that the node runs",
+            "unreachable",
+            f"no node answers at {address}",
+            hint="check the address and that the node runs",
             address=address,
         ) from problem
     if certificate is None or pin_of(certificate) != pin:
         raise VerificationFailed(
-            "wrong-pin", f"the node at {address} shows another certificate than the pin",
-            hint="compare the pin with the node's operator by telephone; do not go on", address=address,
+            "wrong-pin",
+            f"the node at {address} shows another certificate than the pin",
+            hint="compare the pin with the node's operator by telephone; do not go on",
+            address=address,
         )
     return certificate
 
@@ -163,8 +174,9 @@ def split_address(address: str) -> tuple[str, int]:
     """`host:port` or `[v6]:port` as (host, port). Raises `Malformed`."""
     host, colon, port = address.rpartition(":")
     if not colon or not host or not port.isascii() or not port.isdigit() or not 0 < int(port) < 65536:
-        raise Malformed("bad-address", f"{address!r} is not host:port", hint="write it like 127.0.0.1:7400",
-                        address=address)
+        raise Malformed(
+            "bad-address", f"{address!r} is not host:port", hint="write it like 127.0.0.1:7400", address=address
+        )
     return host.strip("[]"), int(port)
 
 

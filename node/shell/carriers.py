@@ -29,8 +29,16 @@ F = TypeVar("F")
 class Carriers:
     """Keeps a Carry stream to every post with waiting items, and to `relay` (HQ; empty at HQ) while anything waits."""
 
-    def __init__(self, sending: Sending, receiving: Receiving, links: Links, tasks: Tasks, relay: str,
-                 hello: Callable[[], pb.Hello], heard: Callable[[str, pb.Hello], None]) -> None:
+    def __init__(
+        self,
+        sending: Sending,
+        receiving: Receiving,
+        links: Links,
+        tasks: Tasks,
+        relay: str,
+        hello: Callable[[], pb.Hello],
+        heard: Callable[[str, pb.Hello], None],
+    ) -> None:
         self._sending = sending
         self._receiving = receiving
         self._links = links

@@ -108,7 +108,7 @@ class CometShell:
     def _take_restored(self) -> bool:
         """Once: whether the rollback check found this node's files to be a backup's."""
         is_restored = self._ledger.witness.is_rolled_back and not self._restored_noted
-        self._restored_noted = True
+        self._restored_noted |= is_restored
         return is_restored
 
 

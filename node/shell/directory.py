@@ -38,8 +38,9 @@ Opened = tuple[bytes, bytes, str]
 class Directory:
     """Deposits of this post, and those of other posts as far as they were asked for."""
 
-    def __init__(self, post: str, database: Database, links: Links, state: Callable[[], State],
-                 clock: Callable[[], int]) -> None:
+    def __init__(
+        self, post: str, database: Database, links: Links, state: Callable[[], State], clock: Callable[[], int]
+    ) -> None:
         self._post = post
         self._database = database
         self._links = links

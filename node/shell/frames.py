@@ -51,5 +51,3 @@ class BlockReader:
             return None
         leaves, self._leaves = tuple(self._leaves), []
         return self._start, leaves
-
-

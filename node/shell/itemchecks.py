@@ -33,9 +33,17 @@ def read_item(message: pb.Item) -> CourierItem:
         raise Malformed("bad-item", "an item has a kind, an origin and a destination")
     if message.item_id != item_id(message.kind, message.destination, message.head):
         raise Malformed("bad-item", "the item's id is not that of its content")
-    parcel = Parcel(message.item_id, message.kind, message.origin, message.destination, message.precedence,
-                    message.expires_at, message.size_seen, message.body_length,
-                    message.envelope_id if message.body_length else b"")
+    parcel = Parcel(
+        message.item_id,
+        message.kind,
+        message.origin,
+        message.destination,
+        message.precedence,
+        message.expires_at,
+        message.size_seen,
+        message.body_length,
+        message.envelope_id if message.body_length else b"",
+    )
     return CourierItem(parcel, message.envelope_id, message.head)
 
 
@@ -43,24 +51,56 @@ def write_item(item: CourierItem) -> pb.Item:
     """The wire form of an item."""
     parcel = item.parcel
     return pb.Item(
-        item_id=parcel.item_id, kind=parcel.kind, origin=parcel.origin, destination=parcel.destination,
-        precedence=parcel.precedence, expires_at=parcel.expires_at, size_seen=parcel.size_seen, head=item.head,
-        body_length=parcel.length, envelope_id=item.envelope_id,
+        item_id=parcel.item_id,
+        kind=parcel.kind,
+        origin=parcel.origin,
+        destination=parcel.destination,
+        precedence=parcel.precedence,
+        expires_at=parcel.expires_at,
+        size_seen=parcel.size_seen,
+        head=item.head,
+        body_length=parcel.length,
+        envelope_id=item.envelope_id,
     )
 
 
-def make_item(kind: ItemKind, destination: str, envelope: StoredEnvelope, content: bytes, origin: str,
-              size_seen: int = 0, length: int = 0, expires_at: int = 0) -> CourierItem:
+def make_item(
+    kind: ItemKind,
+    destination: str,
+    envelope: StoredEnvelope,
+    content: bytes,
+    origin: str,
+    size_seen: int = 0,
+    length: int = 0,
+    expires_at: int = 0,
+) -> CourierItem:
     """An item that begins its way here; it has the precedence of its envelope."""
-    parcel = Parcel(item_id(kind, destination, content), kind, origin, destination, envelope.precedence, expires_at,
-                    size_seen, length, envelope.envelope_id if length else b"")
+    parcel = Parcel(
+        item_id(kind, destination, content),
+        kind,
+        origin,
+        destination,
+        envelope.precedence,
+        expires_at,
+        size_seen,
+        length,
+        envelope.envelope_id if length else b"",
+    )
     return CourierItem(parcel, envelope.envelope_id, content)
 
 
 def envelope_from(head: Head, outer: Outer) -> StoredEnvelope:
     """What the node remembers of an envelope."""
-    return StoredEnvelope(head.envelope_id, outer.cable_id, outer.post, outer.terminal_id, head.body_root,
-                          outer.precedence, outer.expires_at, outer.kind != Kind.CABLE)
+    return StoredEnvelope(
+        head.envelope_id,
+        outer.cable_id,
+        outer.post,
+        outer.terminal_id,
+        head.body_root,
+        outer.precedence,
+        outer.expires_at,
+        outer.kind != Kind.CABLE,
+    )
 
 
 def read_head(head: bytes) -> Head:
@@ -110,8 +150,14 @@ class ItemChecks:
         head, outer = self.envelope(item.head, state)
         parcel = item.parcel
         said = (parcel.origin, parcel.precedence, parcel.expires_at, parcel.size_seen, parcel.length, item.envelope_id)
-        true = (outer.post, outer.precedence, outer.expires_at, outer.size_seen, body_length(outer.padded_length),
-                head.envelope_id)
+        true = (
+            outer.post,
+            outer.precedence,
+            outer.expires_at,
+            outer.size_seen,
+            body_length(outer.padded_length),
+            head.envelope_id,
+        )
         if said != true:
             raise Malformed("bad-item", "the item says another thing than its envelope")
         if posts_of(head, state) != {parcel.destination}:

@@ -46,7 +46,13 @@ class LedgerShell:
     """One node's machines around one chain. All methods run in the event loop's thread."""
 
     def __init__(
-        self, post: str, keys: NodeKeys, database: Database, machine: Machine, door: Door, clock: Callable[[], int],
+        self,
+        post: str,
+        keys: NodeKeys,
+        database: Database,
+        machine: Machine,
+        door: Door,
+        clock: Callable[[], int],
         rebuild: Callable[[], Machine],
     ) -> None:
         self.post = post
@@ -80,15 +86,24 @@ class LedgerShell:
         self.follower = Follower(self.chain, views, final[0] if final else founding, policy_size)
         self.collector = Collector(self.chain, views, policy_size)
         self.witness = Witness(
-            self.chain, self.post, keys.cosigner, log_signer=keys.log if self.is_validator else None,
-            state=_to_action(signed) if signed else None, stopped=stopped.decode() if stopped else "",
+            self.chain,
+            self.post,
+            keys.cosigner,
+            log_signer=keys.log if self.is_validator else None,
+            state=_to_action(signed) if signed else None,
+            stopped=stopped.decode() if stopped else "",
         )
         self._log_signer = keys.log
         self.sequencer: Solo | Broadcaster | None = self._new_sequencer()
         self._stored_slots = StoredSlots(self.database)
         self.slots = Slots(
-            self.chain, self.post, keys.entry, os.urandom, index_of=self.index_of,
-            waiting=self._stored_slots.waiting(), batches=self._stored_slots.batches(),
+            self.chain,
+            self.post,
+            keys.entry,
+            os.urandom,
+            index_of=self.index_of,
+            waiting=self._stored_slots.waiting(),
+            batches=self._stored_slots.batches(),
         )
 
     def _new_sequencer(self) -> Solo | Broadcaster | None:
@@ -165,7 +180,7 @@ class LedgerShell:
     def tick(self) -> None:
         """To be called a few times a second."""
         now = self.clock()
-        if isinstance(self.sequencer, Solo) and self.witness.is_ready and not self.witness.stopped:
+        if isinstance(self.sequencer, Solo) and self.witness.may_order:
             self.perform(self.sequencer.tick(now))
         self.perform(self.follower.tick(now))
         self.perform(self.slots.tick(now))
@@ -178,6 +193,8 @@ class LedgerShell:
         """
         if self.sequencer is None:
             raise Refused("not-a-validator", f"{self.post} does not order entries")
+        if not self.witness.may_order:  # on a log that is behind, a good entry looks like a bad one
+            return EntryOutcome("busy", "this node does not order now; send the same bytes again later")
         return self.sequencer.submit(leaf, self.clock())
 
     async def has_decided(self, size: int) -> None:

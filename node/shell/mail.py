@@ -41,8 +41,9 @@ _RECEIPTS = {ItemKind.DELIVERED, ItemKind.SEALED_RECEIPT}
 class Mail:
     """What the Desk asks of the courier."""
 
-    def __init__(self, ledger: LedgerShell, shelf: Shelf, sending: Sending, checks: ItemChecks,
-                 storage: Storage) -> None:
+    def __init__(
+        self, ledger: LedgerShell, shelf: Shelf, sending: Sending, checks: ItemChecks, storage: Storage
+    ) -> None:
         self._ledger = ledger
         self._database = ledger.database
         self._shelf = shelf
@@ -85,14 +86,25 @@ class Mail:
         if outer.terminal_id != terminal_id:
             raise Refused("not-yours", "a terminal hands in only what it has sealed itself")
         if outer.size_seen > self._ledger.follower.final:
-            raise Unavailable("not-caught-up", f"this node has not reached size {outer.size_seen} yet",
-                              hint="try again in a moment", size=outer.size_seen)
+            raise Unavailable(
+                "not-caught-up",
+                f"this node has not reached size {outer.size_seen} yet",
+                hint="try again in a moment",
+                size=outer.size_seen,
+            )
         if not self._ledger.chain.is_block_end(outer.size_seen):
-            raise Refused("no-such-size", f"no block of the ledger ends at {outer.size_seen}", hint="synchronise",
-                          size=outer.size_seen)
+            raise Refused(
+                "no-such-size",
+                f"no block of the ledger ends at {outer.size_seen}",
+                hint="synchronise",
+                size=outer.size_seen,
+            )
         if len(salt) != (SALT_BYTES if outer.kind == Kind.CABLE else 0):
-            raise Malformed("bad-salt", "a cable comes with an anchor salt of 32 bytes, a draft with none",
-                            hint="update the terminal's program")
+            raise Malformed(
+                "bad-salt",
+                "a cable comes with an anchor salt of 32 bytes, a draft with none",
+                hint="update the terminal's program",
+            )
         if self._sending.is_full or self._ledger.slots.is_full:
             raise Unavailable("queue-full", "the post's queue is full", hint="wait until the links are back")
 
@@ -138,8 +150,16 @@ class Mail:
         wraps = [one.wrap.terminal_id for one in head.wraps]
         mine = [one for one in wraps if (found := state.terminal(one)) is not None and found.post == post]
         content = encode_head(split_head(head, mine))
-        return make_item(ItemKind.ENVELOPE, post, envelope, content, self._ledger.post, outer.size_seen,
-                         body_length(outer.padded_length), outer.expires_at)
+        return make_item(
+            ItemKind.ENVELOPE,
+            post,
+            envelope,
+            content,
+            self._ledger.post,
+            outer.size_seen,
+            body_length(outer.padded_length),
+            outer.expires_at,
+        )
 
     def _store(self, tx: Connection, item: CourierItem) -> Parcel | None:
         if item.parcel.destination != self._ledger.post:
@@ -184,10 +204,16 @@ class Mail:
                 size += len(row.content)
                 if items and size > ANSWER_BYTES:
                     break
-                items.append(pb.InboxItem(
-                    position=row.position, kind=row.kind, content=row.content, body_length=row.body_length,
-                    origin=row.origin, envelope_id=row.envelope_id,
-                ))
+                items.append(
+                    pb.InboxItem(
+                        position=row.position,
+                        kind=row.kind,
+                        content=row.content,
+                        body_length=row.body_length,
+                        origin=row.origin,
+                        envelope_id=row.envelope_id,
+                    )
+                )
         return items
 
     def body_part(self, envelope_id: bytes, offset: int, terminal_id: bytes) -> bytes:
@@ -202,8 +228,9 @@ class Mail:
         with self._database.read() as tx:
             hops = courier.hops(tx, envelope_id)
             anchored = cable_proof(tx, envelope_id) is not None
-        return pb.TrackAnswer(hops=[pb.Hop(post=post, state=state, at=at) for post, state, at in hops],
-                              anchored=anchored)
+        return pb.TrackAnswer(
+            hops=[pb.Hop(post=post, state=state, at=at) for post, state, at in hops], anchored=anchored
+        )
 
     def item_proof(self, envelope_id: bytes) -> bytes:
         """The tlog-proof of a cable's anchor; empty while there is none."""

@@ -42,8 +42,15 @@ class Node:
     """One post's node around its store. Build it, `start` it in a running event loop."""
 
     def __init__(
-        self, config: NodeConfig, keys: NodeKeys, genesis: Sequence[bytes], database: Database, tasks: Tasks,
-        clock: Callable[[], int], intake: Path, engine: Path,
+        self,
+        config: NodeConfig,
+        keys: NodeKeys,
+        genesis: Sequence[bytes],
+        database: Database,
+        tasks: Tasks,
+        clock: Callable[[], int],
+        intake: Path,
+        engine: Path,
     ) -> None:
         """`intake` is the folder with entries and bundles that were left for this node, `engine` the engine's."""
         verifier = SharedVerifier(CachingVerifier(DirectVerifier(), _VERIFIED_KEPT))
@@ -117,7 +124,9 @@ def _check_membership(config: NodeConfig, keys: NodeKeys, machine: Machine) -> N
     if post is None:
         return  # admitted later: the log will say so
     if post.cosigner_key != keys.cosigner.public_key.key or post.entry_key != keys.entry.public_key.key:
-        raise Refused("not-in-network", f"the keys in this folder are not those of post {config.post} on the ledger",
-                      hint="is this the folder, and the genesis, of this post?", post=config.post)
-
-
+        raise Refused(
+            "not-in-network",
+            f"the keys in this folder are not those of post {config.post} on the ledger",
+            hint="is this the folder, and the genesis, of this post?",
+            post=config.post,
+        )

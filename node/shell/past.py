@@ -52,8 +52,9 @@ class PastStates:
     def check(self, size: int) -> None:
         """Raise `Refused("no-such-size")` unless a block of the own log ends at `size`."""
         if not self._chain.is_block_end(size):
-            raise Refused("no-such-size", f"no block of the ledger ends at {size}", hint="ask for the end of a block",
-                          size=size)
+            raise Refused(
+                "no-such-size", f"no block of the ledger ends at {size}", hint="ask for the end of a block", size=size
+            )
 
     def _find(self, size: int) -> Settled | None:
         self.check(size)

@@ -196,12 +196,9 @@ class PeerLinks:
                 await asyncio.sleep(backoff.next())
                 continue
             self._ledger.slots.adopt_sequence(answer.sequence)
-            self._ledger.perform(
-                self._ledger.witness.own_newest(post, answer.cosigned_size, answer.cosigned_root)
-            )
+            self._ledger.perform(self._ledger.witness.own_newest(post, answer.cosigned_size, answer.cosigned_root))
             return
 
     async def _submit(self, leaf: bytes) -> None:
         outcome = await self._entries.bring(leaf)
         self._ledger.perform(self._ledger.slots.answered(leaf, outcome.code, outcome.text))
-

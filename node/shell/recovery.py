@@ -61,8 +61,11 @@ def _has_log(database: Database, network_id: bytes) -> bool:
     with database.read() as tx:
         known = log.meta(tx, NETWORK)
     if known is not None and known != network_id:
-        raise Refused("other-network", "the store belongs to another network than genesis.log",
-                      hint="give this post the genesis of its own network")
+        raise Refused(
+            "other-network",
+            "the store belongs to another network than genesis.log",
+            hint="give this post the genesis of its own network",
+        )
     return known is not None
 
 
@@ -135,5 +138,8 @@ def _replay(machine: Machine, blocks: Iterable[StoredBlock], signed: int, verifi
 
 
 def _damaged(text: str) -> VerificationFailed:
-    return VerificationFailed("log-damaged", f"the stored log is damaged: {text}",
-                              hint="move node.db away and join again, or restore a backup")
+    return VerificationFailed(
+        "log-damaged",
+        f"the stored log is damaged: {text}",
+        hint="move node.db away and join again, or restore a backup",
+    )

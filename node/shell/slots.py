@@ -39,8 +39,10 @@ class StoredSlots:
         """Batches whose proofs are not stored yet."""
         with self._database.read() as tx:
             return [
-                OpenBatch(act.SaveBatch(row.sequence, row.leaf, _split(row.hashes), _items(tx, row.sequence)),
-                          row.position or None)
+                OpenBatch(
+                    act.SaveBatch(row.sequence, row.leaf, _split(row.hashes), _items(tx, row.sequence)),
+                    row.position or None,
+                )
                 for row in tx.execute(select(BATCHES).order_by(BATCHES.c.sequence))
             ]
 
@@ -60,8 +62,16 @@ class StoredSlots:
 def add_item(tx: Connection, item: Item, envelope_id: bytes) -> None:
     """Let an item wait for the next slot; the same item twice is one."""
     if tx.execute(select(SLOT_ITEMS.c.number).where(SLOT_ITEMS.c.item_hash == item.item_hash)).scalar() is None:
-        tx.execute(insert(SLOT_ITEMS).values(item_hash=item.item_hash, kind=item.kind, salt=item.salt,
-                                             envelope_id=envelope_id, sequence=None, place=0))
+        tx.execute(
+            insert(SLOT_ITEMS).values(
+                item_hash=item.item_hash,
+                kind=item.kind,
+                salt=item.salt,
+                envelope_id=envelope_id,
+                sequence=None,
+                place=0,
+            )
+        )
 
 
 def save_proof(tx: Connection, envelope_id: bytes, kind: str, item_hash: bytes, proof: bytes) -> None:
@@ -81,8 +91,9 @@ def proved_among(tx: Connection, envelope_ids: Iterable[bytes]) -> set[bytes]:
 
 
 def _save_batch(tx: Connection, batch: act.SaveBatch) -> None:
-    tx.execute(insert(BATCHES).values(sequence=batch.sequence, leaf=batch.leaf, hashes=b"".join(batch.hashes),
-                                      position=0))
+    tx.execute(
+        insert(BATCHES).values(sequence=batch.sequence, leaf=batch.leaf, hashes=b"".join(batch.hashes), position=0)
+    )
     for place, item in batch.items.items():
         mine = update(SLOT_ITEMS).where(SLOT_ITEMS.c.item_hash == item.item_hash)
         tx.execute(mine.values(sequence=batch.sequence, place=place))

@@ -22,8 +22,10 @@ _STORED_AMONG = select(ITEMS.c.item_id).where(
     ITEMS.c.item_id.in_(bindparam("of", expanding=True)), ITEMS.c.state.in_(bindparam("states", expanding=True))
 )
 _PUT_ITEM = insert(ITEMS)
-_SET_STATE = update(ITEMS).where(ITEMS.c.item_id == bindparam("of")).values(
-    state=bindparam("to_state"), head=bindparam("to_head"), arrival=bindparam("to_arrival")
+_SET_STATE = (
+    update(ITEMS)
+    .where(ITEMS.c.item_id == bindparam("of"))
+    .values(state=bindparam("to_state"), head=bindparam("to_head"), arrival=bindparam("to_arrival"))
 )
 _ENVELOPE = select(ENVELOPES).where(ENVELOPES.c.envelope_id == bindparam("of"))
 _ENVELOPES_AMONG = select(ENVELOPES.c.envelope_id).where(ENVELOPES.c.envelope_id.in_(bindparam("of", expanding=True)))
@@ -32,8 +34,10 @@ _HOLDERS = select(INBOX.c.terminal_id, INBOX.c.item_id).where(INBOX.c.item_id.in
 _PUT_INBOX = insert(INBOX)
 _LAST_POSITION = select(func.max(INBOX.c.position))
 _POSITIONS_PER_SECOND = 1_000_000
-_SET_HOP = update(HOPS).where(HOPS.c.envelope_id == bindparam("of"), HOPS.c.post == bindparam("at_post")).values(
-    state=bindparam("to_state"), at=bindparam("to_at")
+_SET_HOP = (
+    update(HOPS)
+    .where(HOPS.c.envelope_id == bindparam("of"), HOPS.c.post == bindparam("at_post"))
+    .values(state=bindparam("to_state"), at=bindparam("to_at"))
 )
 
 
@@ -75,9 +79,10 @@ def put_new_items(tx: Connection, items: list[tuple[CourierItem, str]], now: int
 
 def finish_items(tx: Connection, parcels: Iterable[Parcel]) -> None:
     """The way of these items ends here: only their ids are remembered, to know a duplicate."""
-    tx.execute(_SET_STATE, [
-        {"of": one.item_id, "to_state": DONE, "to_head": b"", "to_arrival": one.arrival} for one in parcels
-    ])
+    tx.execute(
+        _SET_STATE,
+        [{"of": one.item_id, "to_state": DONE, "to_head": b"", "to_arrival": one.arrival} for one in parcels],
+    )
 
 
 def drop_item(tx: Connection, item_id: bytes) -> None:
@@ -161,9 +166,16 @@ def deliver_all(tx: Connection, pairs: Iterable[tuple[bytes, CourierItem]], now:
     first = max((tx.execute(_LAST_POSITION).scalar() or 0) + 1, now * _POSITIONS_PER_SECOND)
     fresh = ((key, item) for key, item in wanted.items() if key not in have)
     rows = [
-        {"position": position, "terminal_id": key[0], "kind": item.parcel.kind, "content": item.head,
-         "body_length": item.parcel.length, "origin": item.parcel.origin, "envelope_id": item.envelope_id,
-         "item_id": key[1]}
+        {
+            "position": position,
+            "terminal_id": key[0],
+            "kind": item.parcel.kind,
+            "content": item.head,
+            "body_length": item.parcel.length,
+            "origin": item.parcel.origin,
+            "envelope_id": item.envelope_id,
+            "item_id": key[1],
+        }
         for position, (key, item) in enumerate(fresh, first)
     ]
     if rows:
@@ -190,9 +202,10 @@ def set_hop(tx: Connection, envelope_id: bytes, post: str, state: str, now: int)
 
 def move_hops(tx: Connection, moved: Iterable[tuple[bytes, str, str]], now: int) -> None:
     """Note for (envelope id, post, state) how far an envelope has come on a way that is known."""
-    tx.execute(_SET_HOP, [
-        {"of": envelope_id, "at_post": post, "to_state": state, "to_at": now} for envelope_id, post, state in moved
-    ])
+    tx.execute(
+        _SET_HOP,
+        [{"of": envelope_id, "at_post": post, "to_state": state, "to_at": now} for envelope_id, post, state in moved],
+    )
 
 
 def hops(tx: Connection, envelope_id: bytes) -> list[tuple[str, str, int]]:
@@ -204,15 +217,33 @@ def hops(tx: Connection, envelope_id: bytes) -> list[tuple[str, str, int]]:
 def _row(item: CourierItem, state: str, now: int) -> dict[str, object]:
     parcel = item.parcel
     return {
-        "item_id": parcel.item_id, "kind": parcel.kind, "origin": parcel.origin,
-        "head": b"" if state == DONE else item.head, "destination": parcel.destination,
-        "precedence": parcel.precedence, "expires_at": parcel.expires_at, "size_seen": parcel.size_seen,
-        "body_length": parcel.length, "envelope_id": item.envelope_id, "state": state, "arrival": parcel.arrival,
+        "item_id": parcel.item_id,
+        "kind": parcel.kind,
+        "origin": parcel.origin,
+        "head": b"" if state == DONE else item.head,
+        "destination": parcel.destination,
+        "precedence": parcel.precedence,
+        "expires_at": parcel.expires_at,
+        "size_seen": parcel.size_seen,
+        "body_length": parcel.length,
+        "envelope_id": item.envelope_id,
+        "state": state,
+        "arrival": parcel.arrival,
         "at": now,
     }
 
 
 def _parcel(row: Row[tuple[object, ...]]) -> Parcel:
     body_id = row.envelope_id if row.body_length else b""
-    return Parcel(row.item_id, row.kind, row.origin, row.destination, row.precedence, row.expires_at, row.size_seen,
-                  row.body_length, body_id, row.arrival)
+    return Parcel(
+        row.item_id,
+        row.kind,
+        row.origin,
+        row.destination,
+        row.precedence,
+        row.expires_at,
+        row.size_seen,
+        row.body_length,
+        body_id,
+        row.arrival,
+    )

@@ -112,8 +112,11 @@ def _engine(url: str, point: Callable[[], None]) -> Engine:
         options = {"isolation_level": "REPEATABLE READ"} if parsed.get_backend_name() == "postgresql" else {}
         engine = create_engine(parsed, **options)
     except (ArgumentError, NoSuchModuleError, ImportError) as problem:
-        raise Malformed("bad-database", "the database URL cannot be used", hint="see docs/operator; leave it out "
-                        "for the SQLite file beside the configuration") from problem
+        raise Malformed(
+            "bad-database",
+            "the database URL cannot be used",
+            hint="see docs/operator; leave it out for the SQLite file beside the configuration",
+        ) from problem
 
     @event.listens_for(engine, "before_cursor_execute")
     def count(_c: Any, _cursor: Any, statement: str, _p: Any, _context: Any, _many: bool) -> None:
@@ -174,10 +177,19 @@ def _failed(problem: BaseException) -> StoreFailed:
     if "disk is full" in text or number in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
         return StoreFailed("disk-full", "the disk is full", hint="free space, then start the node again")
     if "readonly" in text or "read-only" in text or number in (errno.EROFS, errno.EACCES, errno.EPERM):
-        return StoreFailed("disk-read-only", "the store cannot be written",
-                           hint="check the owner and mode of the folder and whether the disk is mounted read-only")
+        return StoreFailed(
+            "disk-read-only",
+            "the store cannot be written",
+            hint="check the owner and mode of the folder and whether the disk is mounted read-only",
+        )
     if "malformed" in text or "not a database" in text:
-        return StoreFailed("store-damaged", "the database file is damaged",
-                           hint="restore a backup, or move node.db away and join again")
-    return StoreFailed("store-failed", f"the store failed: {text.splitlines()[0] if text else type(cause).__name__}",
-                       hint="check the disk, then start the node again")
+        return StoreFailed(
+            "store-damaged",
+            "the database file is damaged",
+            hint="restore a backup, or move node.db away and join again",
+        )
+    return StoreFailed(
+        "store-failed",
+        f"the store failed: {text.splitlines()[0] if text else type(cause).__name__}",
+        hint="check the disk, then start the node again",
+    )

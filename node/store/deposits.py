@@ -64,8 +64,9 @@ def take_serial(tx: Connection, cable_id: bytes, year: int) -> int:
 def submit(tx: Connection, leaf: bytes, now: int) -> None:
     """Keep an entry until it is settled, to resubmit the same bytes."""
     if submitted(tx, leaf) is None:
-        tx.execute(insert(PENDING).values(leaf_hash=sha256(leaf).digest(), leaf=leaf, code=PENDING_CODE,
-                                          text="", at=now))
+        tx.execute(
+            insert(PENDING).values(leaf_hash=sha256(leaf).digest(), leaf=leaf, code=PENDING_CODE, text="", at=now)
+        )
 
 
 def settle_accepted(tx: Connection, leaves: Iterable[bytes]) -> None:

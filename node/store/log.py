@@ -59,9 +59,7 @@ def meta(tx: Connection, name: str) -> bytes | None:
 
 def append_block(tx: Connection, block: StoredBlock) -> None:
     """Append a block that the machine applied."""
-    rows = [
-        {"position": block.start + i, "hash": leaf_hash(leaf), "data": leaf} for i, leaf in enumerate(block.leaves)
-    ]
+    rows = [{"position": block.start + i, "hash": leaf_hash(leaf), "data": leaf} for i, leaf in enumerate(block.leaves)]
     tx.execute(insert(LEAVES), rows)
     tx.execute(insert(BLOCKS).values(size=block.size, start=block.start, root=block.root))
 
@@ -157,8 +155,16 @@ def forget_cosignatures(tx: Connection, up_to: int) -> None:
 
 def save_sign_state(tx: Connection, role: str, state: SignState) -> None:
     """Durable before the signature leaves the node. `role` is "cosigner" or "log"."""
-    replace(tx, SIGN_STATE, role=role, size=state.size, root=state.root, frontier=state.frontier, at=state.at,
-            note=state.note)
+    replace(
+        tx,
+        SIGN_STATE,
+        role=role,
+        size=state.size,
+        root=state.root,
+        frontier=state.frontier,
+        at=state.at,
+        note=state.note,
+    )
 
 
 def sign_state(tx: Connection, role: str) -> SignState | None:

@@ -45,80 +45,136 @@ COSIGNATURES = Table(
     "cosignatures", METADATA, _text("post", key=True), _count("size", key=True), _bytes("root"), _bytes("line")
 )
 SIGN_STATE = Table(
-    "sign_state", METADATA,
-    _text("role", key=True), _count("size"), _bytes("root"), _bytes("frontier"), _count("at"), _bytes("note"),
+    "sign_state",
+    METADATA,
+    _text("role", key=True),
+    _count("size"),
+    _bytes("root"),
+    _bytes("frontier"),
+    _count("at"),
+    _bytes("note"),
 )
 PENDING = Table(
-    "pending", METADATA,
-    _bytes("leaf_hash", key=True), _bytes("leaf"), _text("code"), _text("text"), _count("at"),
+    "pending",
+    METADATA,
+    _bytes("leaf_hash", key=True),
+    _bytes("leaf"),
+    _text("code"),
+    _text("text"),
+    _count("at"),
 )
 EVIDENCE = Table("evidence", METADATA, _text("signer", key=True), _text("kind"), _bytes("content"), _count("at"))
 
 # --- anchoring ---
-BATCHES = Table(
-    "batches", METADATA, _count("sequence", key=True), _bytes("leaf"), _bytes("hashes"), _count("position")
-)
+BATCHES = Table("batches", METADATA, _count("sequence", key=True), _bytes("leaf"), _bytes("hashes"), _count("position"))
 SLOT_ITEMS = Table(
-    "slot_items", METADATA,
+    "slot_items",
+    METADATA,
     Column("number", _Count, primary_key=True, autoincrement=True),
     Column("item_hash", LargeBinary, nullable=False, unique=True),
-    _text("kind"), _bytes("salt"), _bytes("envelope_id"),
+    _text("kind"),
+    _bytes("salt"),
+    _bytes("envelope_id"),
     Column("sequence", _Count, ForeignKey(BATCHES.c.sequence), nullable=True),
     _count("place"),
     sqlite_autoincrement=True,
 )
 PROOFS = Table(
-    "proofs", METADATA,
-    _bytes("envelope_id", key=True), _text("kind", key=True), _bytes("item_hash", key=True), _bytes("proof"),
+    "proofs",
+    METADATA,
+    _bytes("envelope_id", key=True),
+    _text("kind", key=True),
+    _bytes("item_hash", key=True),
+    _bytes("proof"),
 )
 
 # --- the courier ---
 BODIES = Table(
-    "bodies", METADATA,
-    _bytes("envelope_id", key=True), _count("length"), Column("whole", Boolean, nullable=False),
+    "bodies",
+    METADATA,
+    _bytes("envelope_id", key=True),
+    _count("length"),
+    Column("whole", Boolean, nullable=False),
 )
 BODY_PARTS = Table(
-    "body_parts", METADATA,
+    "body_parts",
+    METADATA,
     Column("envelope_id", LargeBinary, ForeignKey(BODIES.c.envelope_id, ondelete="CASCADE"), primary_key=True),
-    _count("offset", key=True), _count("length"), _bytes("data"),
+    _count("offset", key=True),
+    _count("length"),
+    _bytes("data"),
 )
 ITEMS = Table(
-    "items", METADATA,
-    _bytes("item_id", key=True), _count("kind"), _text("origin"), _text("destination"), _count("precedence"),
-    _count("expires_at"), _count("size_seen"), _bytes("head"), _count("body_length"), _bytes("envelope_id"),
-    _text("state"), _count("arrival"), _count("at"),
+    "items",
+    METADATA,
+    _bytes("item_id", key=True),
+    _count("kind"),
+    _text("origin"),
+    _text("destination"),
+    _count("precedence"),
+    _count("expires_at"),
+    _count("size_seen"),
+    _bytes("head"),
+    _count("body_length"),
+    _bytes("envelope_id"),
+    _text("state"),
+    _count("arrival"),
+    _count("at"),
 )
 ENVELOPES = Table(
-    "envelopes", METADATA,
-    _bytes("envelope_id", key=True), _bytes("cable_id"), _text("origin"), _bytes("terminal_id"), _bytes("body_root"),
-    _count("precedence"), _count("expires_at"), Column("draft", Boolean, nullable=False),
+    "envelopes",
+    METADATA,
+    _bytes("envelope_id", key=True),
+    _bytes("cable_id"),
+    _text("origin"),
+    _bytes("terminal_id"),
+    _bytes("body_root"),
+    _count("precedence"),
+    _count("expires_at"),
+    Column("draft", Boolean, nullable=False),
 )
 INBOX = Table(
-    "inbox", METADATA,
+    "inbox",
+    METADATA,
     Column("position", _Count, primary_key=True, autoincrement=True),
-    _bytes("terminal_id"), _count("kind"), _bytes("content"), _count("body_length"), _text("origin"),
-    _bytes("envelope_id"), _bytes("item_id"),
+    _bytes("terminal_id"),
+    _count("kind"),
+    _bytes("content"),
+    _count("body_length"),
+    _text("origin"),
+    _bytes("envelope_id"),
+    _bytes("item_id"),
     UniqueConstraint("terminal_id", "item_id"),
     sqlite_autoincrement=True,
 )
 POSITIONS = Table("positions", METADATA, _bytes("terminal_id", key=True), _count("position"))
-HOPS = Table(
-    "hops", METADATA, _bytes("envelope_id", key=True), _text("post", key=True), _text("state"), _count("at")
-)
+HOPS = Table("hops", METADATA, _bytes("envelope_id", key=True), _text("post", key=True), _text("state"), _count("at"))
 
 # --- what terminals deposit ---
 BUNDLES = Table(
-    "bundles", METADATA, _bytes("bundle_hash", key=True), _bytes("terminal_id"), _bytes("signed_bundle"),
+    "bundles",
+    METADATA,
+    _bytes("bundle_hash", key=True),
+    _bytes("terminal_id"),
+    _bytes("signed_bundle"),
     _count("arrival"),
 )
 OPENINGS = Table("openings", METADATA, _bytes("officer_id", key=True), _bytes("salt"), _text("name"))
 SERIALS = Table(
-    "serials", METADATA,
-    _count("year", key=True), _count("serial", key=True), _bytes("cable_id"), UniqueConstraint("cable_id", "year"),
+    "serials",
+    METADATA,
+    _count("year", key=True),
+    _count("serial", key=True),
+    _bytes("cable_id"),
+    UniqueConstraint("cable_id", "year"),
 )
 ALARMS = Table(
-    "alarms", METADATA,
-    _text("code", key=True), _text("subject", key=True), _text("text"), _count("at"),
+    "alarms",
+    METADATA,
+    _text("code", key=True),
+    _text("subject", key=True),
+    _text("text"),
+    _count("at"),
 )
 
 Index("items_by_state", ITEMS.c.state, ITEMS.c.destination)

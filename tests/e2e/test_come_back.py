@@ -17,6 +17,7 @@ from support.processes import Exercise, exercise
 from terminal.records import CableRecord
 
 pytestmark = pytest.mark.xdist_group("e2e-come-back")
+SLOT_SECONDS = 6
 DATABASE = ("node.db", "node.db-wal", "node.db-shm")
 
 
@@ -148,9 +149,16 @@ def test_headquarters_with_yesterdays_database_goes_on_from_what_it_has_signed(p
     for name in DATABASE:
         (node / name).unlink(missing_ok=True)
     shutil.copy(tmp_path / "node.db", node / "node.db")
+    meanwhile = [sent(posts, code, to) for code, to in (("DEL", "LON"), ("LON", "WAS"), ("WAS", "DEL"))]
+    time.sleep(SLOT_SECONDS)
     posts.start("DHA")
     posts.wait_ready("DHA")
+    posts.settle()
     exchange(posts, "LON")
+    for cable in meanwhile:
+        with posts.terminal(cable.post) as terminal:
+            terminal.sync()
+            assert terminal.track(cable.envelope_id).anchored
     for code in posts.codes:
         roots = {posts.rows(code, f"SELECT root FROM blocks WHERE size = {before.log_size}")[0] for code in posts.codes}
     assert roots == {(before.root,)}

@@ -287,9 +287,7 @@ def test_a_post_without_the_keys_of_a_validator_is_none(council: TestNetwork, re
 
 
 def engine_change(machine: Machine, **change: object) -> bodies.EngineChanged:
-    body = bodies.EngineChanged(
-        "comet", machine.size, machine.root, machine.state.root, ("DEL", "DHA", "LON", "WAS")
-    )
+    body = bodies.EngineChanged("comet", machine.size, machine.root, machine.state.root, ("DEL", "DHA", "LON", "WAS"))
     return replace(body, **change)  # type: ignore[arg-type]
 
 

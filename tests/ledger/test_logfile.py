@@ -26,7 +26,7 @@ def test_a_log_file_round_trips(content: list[LogItem]) -> None:
 
 def test_the_bytes_are_those_of_the_protocol_page() -> None:
     assert file_of([LogItem(LEAF, b"ab"), LogItem(CHECKPOINT, b"c")]) == (
-        b"dutabarta/v1/log\n" b"\x01\x00\x00\x00\x02ab" b"\x02\x00\x00\x00\x01c"
+        b"dutabarta/v1/log\n\x01\x00\x00\x00\x02ab\x02\x00\x00\x00\x01c"
     )
 
 

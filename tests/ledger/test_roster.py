@@ -106,9 +106,7 @@ def test_a_key_enters_with_its_own_proof_only(net: TestNetwork, machine: Machine
     officer, other = net.officer_keys("DEL"), net.officer_keys("DEL")
     for possession in (prove(other.signer, "officer"), prove(officer.signer, "root")):
         key = replace(possession, key=officer.signer.public_key)
-        leaf = net.signed(
-            machine, "officer-enrolled", body_of(officer, key=key), officer.signer, *net.approvers("DEL")
-        )
+        leaf = net.signed(machine, "officer-enrolled", body_of(officer, key=key), officer.signer, *net.approvers("DEL"))
         refuses(machine, leaf, "bad-signature")
     ed25519 = net.fresh(SUITE_ED25519)
     leaf = net.signed(

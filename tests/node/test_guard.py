@@ -46,8 +46,13 @@ class FakeState:
         return SimpleNamespace(is_active=True, certificate=identity.certificate)
 
     def _post(self, code: str, certificate: bytes, former: bytes, retired: int) -> Any:
-        return SimpleNamespace(code=code, is_active=not retired, certificate=certificate, former_certificate=former,
-                               former_until=self.former_until)
+        return SimpleNamespace(
+            code=code,
+            is_active=not retired,
+            certificate=certificate,
+            former_certificate=former,
+            former_until=self.former_until,
+        )
 
 
 class Desk(DeskServicer):

@@ -112,9 +112,7 @@ def test_rising_sizes_re_execute_the_log_once(chain: Chain, monkeypatch: pytest.
     assert count == 11 - KEPT - 1
 
 
-def test_many_who_ask_at_once_are_answered_one_after_the_other(
-    chain: Chain, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_many_who_ask_at_once_are_answered_one_after_the_other(chain: Chain, monkeypatch: pytest.MonkeyPatch) -> None:
     running = most = 0
     make = PastStates._make
 
@@ -178,7 +176,7 @@ def test_a_log_that_was_truncated_and_went_on_otherwise_gives_its_own_states(
         states = PastStates(chain)
         ends = block_ends(chain)
         before = await states.at(ends[4])
-        log_of(chain).stored[ends[2]:] = []
+        log_of(chain).stored[ends[2] :] = []
         chain.machine = network.machine(past.MODULES)
         for start, end in pairwise(ends[:3]):
             chain.machine.replay_block(log_of(chain).stored[start:end])

@@ -172,9 +172,14 @@ def test_a_full_disk_is_said_in_a_sentence_and_keeps_what_was_committed(tmp_path
     Database.open_file(path).close()
     room = path.stat().st_size + 40_000
     run = subprocess.run(
-        [sys.executable, "-c", FILL, str(path)], capture_output=True, text=True, check=False,
-        preexec_fn=lambda: (resource.setrlimit(resource.RLIMIT_FSIZE, (room, room)),
-                            signal.signal(signal.SIGXFSZ, signal.SIG_IGN)),
+        [sys.executable, "-c", FILL, str(path)],
+        capture_output=True,
+        text=True,
+        check=False,
+        preexec_fn=lambda: (
+            resource.setrlimit(resource.RLIMIT_FSIZE, (room, room)),
+            signal.signal(signal.SIGXFSZ, signal.SIG_IGN),
+        ),
     )
     done = [int(line) for line in run.stdout.split()]
     assert run.returncode == 1
@@ -214,7 +219,10 @@ def test_killed_at_a_write_point_every_unit_is_whole_or_absent(tmp_path: Path, p
     path = tmp_path / "node.db"
     Database.open_file(path).close()
     run = subprocess.run(
-        [sys.executable, "-c", FILL, str(path)], capture_output=True, text=True, check=False,
+        [sys.executable, "-c", FILL, str(path)],
+        capture_output=True,
+        text=True,
+        check=False,
         env={**os.environ, "DUTABARTA_FAIL_AT": str(point)},
     )
     assert run.returncode == -signal.SIGKILL

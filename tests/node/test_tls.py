@@ -104,9 +104,7 @@ def test_a_pinned_certificate_cannot_vouch_for_another_one() -> None:
         .not_valid_after(issuer.not_valid_after_utc)
         .sign(issuer_key, hashes.SHA256())
     )
-    pem = key.private_bytes(
-        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-    )
+    pem = key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
     child = TlsIdentity(issued.public_bytes(serialization.Encoding.DER), pem)
 
     async def run() -> None:

@@ -156,6 +156,22 @@ def test_a_restored_post_never_signs_below_what_others_have_of_it(network: TestN
     assert signed(witness.advance(newer.size, NOW)) == [newer.size]
 
 
+def test_a_restored_sequencer_orders_nothing_before_its_log_holds_what_it_has_signed(
+    network: TestNetwork, chain: Chain
+) -> None:
+    witness = Witness(chain, "DHA", network.posts["DHA"].cosigner, log_signer=network.posts["DHA"].log)
+    assert not witness.may_order, "nobody has answered"
+    size = chain.size
+    witness.own_newest("LON", 0, b"")
+    alarm, fetch = witness.own_newest("WAS", size + 2, bytes(32))
+    assert isinstance(alarm, act.Alarm) and fetch == act.FetchBlocks("WAS", size, size + 2)
+    assert witness.is_ready and not witness.may_order
+    grow(network, chain, 1)
+    assert chain.size >= size + 2 and witness.may_order
+    witness.stop("split-view")
+    assert not witness.may_order
+
+
 def test_another_root_than_the_one_signed_before_stops_it(network: TestNetwork, chain: Chain) -> None:
     block = grow(network, chain, 40)
     witness = witness_of(network, chain, "DEL")

@@ -96,7 +96,7 @@ class SimPost:
         """About once a second."""
         now = self.world.clock()
         self.run(self.follower.tick(now))
-        if self.solo is not None and self.witness.is_ready:
+        if self.solo is not None and self.witness.may_order:
             self.run(self.solo.tick(now))
         self.run(self.witness.advance(self.follower.final, now))
         self.run(self.slots.tick(now))
@@ -181,7 +181,7 @@ class SimPost:
 
     def do_SubmitEntry(self, entry: act.SubmitEntry) -> None:
         if self.solo is not None:
-            self._answered(entry.leaf, self.solo.submit(entry.leaf, self.world.clock()).code)
+            self._answered(entry.leaf, self._order(entry.leaf))
         else:
             self.world.send(self.code, self.world.headquarters, ("entry", entry.leaf))
 
@@ -246,7 +246,12 @@ class SimPost:
 
     def on_entry(self, peer: str, leaf: bytes) -> None:
         if self.solo is not None:
-            self.world.send(self.code, peer, ("entry answer", leaf, self.solo.submit(leaf, self.world.clock()).code))
+            self.world.send(self.code, peer, ("entry answer", leaf, self._order(leaf)))
+
+    def _order(self, leaf: bytes) -> str:
+        """The own sequencer's answer."""
+        assert self.solo is not None
+        return self.solo.submit(leaf, self.world.clock()).code if self.witness.may_order else "busy"
 
     def on_entry_answer(self, _peer: str, leaf: bytes, code: str) -> None:
         self._answered(leaf, code)

@@ -248,9 +248,7 @@ class TestNetwork:
     def terminal_enrolment(self, machine: Machine, terminal: TerminalKeys) -> bytes:
         """The entry that enrols it, signed by its officer and a supervisor of the post other than himself."""
         officer = terminal.officer
-        body = bodies.TerminalEnrolled(
-            officer.officer_id, prove(terminal.signer, "terminal"), terminal.certificate
-        )
+        body = bodies.TerminalEnrolled(officer.officer_id, prove(terminal.signer, "terminal"), terminal.certificate)
         supervisors = self.posts[officer.post].supervisors
         other = next(one for one in supervisors if one.officer_id != officer.officer_id)
         return self.signed(machine, "terminal-enrolled", body, officer.signer, other.signer)

@@ -62,7 +62,11 @@ class Posts:
                 command = ["sh", "-c", f'trap "" XFSZ; ulimit -f {file_limit}; exec "$@"', "sh", *command]
             with self.log(code).open("ab") as log:
                 self.nodes[code] = subprocess.Popen(
-                    command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=environment,
+                    command,
+                    stdin=subprocess.DEVNULL,
+                    stdout=log,
+                    stderr=log,
+                    env=environment,
                     cwd=Path(__file__).parents[2],
                 )
 

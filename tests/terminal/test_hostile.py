@@ -408,8 +408,6 @@ def test_rows_of_the_store_cannot_be_swapped(officer: Officers) -> None:
     assert problem.value.code == "store-damaged"
 
 
-
-
 def test_a_subject_cannot_fake_what_stands_around_it(officer: Officers) -> None:
     sender = officer("DHA")
     record = sender.send(replace(composition(), subject="Visit\x1b[2K\nUNCLASSIFIED"))

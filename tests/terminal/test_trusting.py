@@ -134,7 +134,9 @@ def test_a_trust_file_of_another_network_or_no_trust_file_is_refused(
     assert reader.session.folder.load_trust() is None
 
 
-def test_a_trust_file_out_of_reach_stops_nobody_whose_policy_is_still_met(ministry: Ministry, officer: Officers) -> None:
+def test_a_trust_file_out_of_reach_stops_nobody_whose_policy_is_still_met(
+    ministry: Ministry, officer: Officers
+) -> None:
     sender, reader = officer("DHA"), officer("DEL")
     policy = reader.session.folder.load_policy()
     change_cosigner(ministry, "WAS")
