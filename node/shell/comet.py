@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Coroutine
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -31,6 +32,8 @@ from protos.errors import Malformed, Refused, Unavailable
 _log = logging.getLogger(__name__)
 BROADCAST_SECONDS = 0.05
 LOOK_SECONDS = 0.5
+FOLLOW_SECONDS = 10.0
+LAST_SECONDS = 5.0
 COMMIT_SECONDS = 1.0
 EXERCISE_COMMIT_SECONDS = 0.05
 
@@ -77,14 +80,29 @@ class CometShell:
     async def run_for_ever(self) -> None:
         """Until cancelled, which stops the engine too. Raises what keeps an engine from running."""
         while True:
-            while not (self._is_needed() and self._ledger.witness.is_ready):
-                await self._ledger.pulse.wait(LOOK_SECONDS)
-            run = EngineRun(self._ledger, self._own_signer(), self._place, self._take_restored)
-            self._ledger.is_engine_running = True
-            try:
-                await run.serve(self._is_needed)
-            finally:
-                self._ledger.is_engine_running = False
+            await self._ledger.pulse.until(self._is_needed)
+            signer, program = self._own_signer(), find_program(self._place.config.engine.program)
+            await self._follow_first()
+            if self._is_needed():
+                await self._serve(EngineRun(self._ledger, signer, program, self._place, self._take_restored))
+
+    async def _follow_first(self) -> None:
+        """Do the rollback check; then take from the others what they decided meanwhile, if any of them answers.
+
+        It may have ended this engine, and then no other validator's engine is there to say so.
+        """
+        ledger = self._ledger
+        await ledger.pulse.until(lambda: ledger.witness.is_ready)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(FOLLOW_SECONDS):
+                await ledger.pulse.until(lambda: ledger.has_heard and not ledger.follower.is_behind)
+
+    async def _serve(self, run: EngineRun) -> None:
+        self._ledger.is_engine_running = True
+        try:
+            await run.serve(self._is_needed)
+        finally:
+            self._ledger.is_engine_running = False
 
     def _is_needed(self) -> bool:
         """Whether this post is a validator under comet, or a coming one, and still signs."""
@@ -116,9 +134,14 @@ class EngineRun:
     """One engine, from where the log stands to where the ledger ends it."""
 
     def __init__(
-        self, ledger: LedgerShell, signer: SoftwareSigner, place: EnginePlace, take_restored: Callable[[], bool]
+        self,
+        ledger: LedgerShell,
+        signer: SoftwareSigner,
+        program: Path,
+        place: EnginePlace,
+        take_restored: Callable[[], bool],
     ) -> None:
-        """Raises `Unavailable("no-engine")`, `Refused`, `VerificationFailed("contradicting-log")`."""
+        """Raises `Malformed`, `VerificationFailed("contradicting-log")`."""
         self.application = Application(ledger.chain, load_position(ledger.database))
         self._ledger = ledger
         self._signer = signer
@@ -126,7 +149,6 @@ class EngineRun:
         self._take_restored = take_restored
         self._home = EngineHome(place.folder, self.application.start.chain_id)
         self._server = AbciServer(self.application, self._store, VERSION, self._shown)
-        program = find_program(place.config.engine.program)
         self._engine = Engine(program, self._home, self._prepare, self._alarm, on_caught_up=self._caught_up)
 
     async def serve(self, is_needed: Callable[[], bool]) -> None:
@@ -140,10 +162,16 @@ class EngineRun:
                 self._engine.watch(self._peers),
                 self._broadcast_for_ever(),
                 self._server_failed(),
-                self._ledger.pulse.until(lambda: self.application.is_over or not is_needed()),
+                self._until_over(is_needed),
             )
         finally:
             await self._server.close()
+
+    async def _until_over(self, is_needed: Callable[[], bool]) -> None:
+        """Where the ledger ended the engine, its last block is given on to slower validators for a while."""
+        await self._ledger.pulse.until(lambda: self.application.is_over or not is_needed())
+        if self.application.is_over:
+            await asyncio.sleep(LAST_SECONDS)
 
     # --- blocks ------------------------------------------------------------------------------------------------
 

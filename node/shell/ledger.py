@@ -65,6 +65,8 @@ class LedgerShell:
         self._outbox: Outbox | None = None
         self.is_engine_running = False
         """Whether a consensus engine brings the blocks: then none are taken from a peer's stream."""
+        self.has_heard = False
+        """Whether any peer has said how far it is."""
         self.on_proofs: Callable[[list[bytes]], None] = lambda envelope_ids: None
         stored = StoredLog(database)
         self.index_of = stored.index_of

@@ -64,6 +64,7 @@ class PeerLinks:
 
     def hello_received(self, peer: str, hello: pb.Hello) -> None:
         """What the other side said."""
+        self._ledger.has_heard = True
         now = self._ledger.clock()
         self._ledger.perform(self._ledger.witness.peer_clock(peer, hello.clock, now))
         self._ledger.perform(self._ledger.follower.note_received(peer, hello.checkpoint, now))

@@ -88,6 +88,14 @@ def test_an_officer_and_a_cable_under_four_validators_one_of_which_dies_and_come
     council.settle()
     assert len(council.roots()) == 1
 
+    for code in POSTS:  # a power cut everywhere
+        council.kill(code)
+    council.start()
+    council.wait_ready()
+    deliver(council, "PAR", "officer", "TYO", "officer")
+    council.settle()
+    assert len(council.roots()) == 1
+
 
 def govern(net: Council, kind: str, *options: str) -> None:
     """One act of the root holders, by the command line."""
