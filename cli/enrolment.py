@@ -11,7 +11,7 @@ from cli.founding import load_genesis, terminal_config
 from ledger.genesis import Founding
 from ledger.network_policy import policy_text
 from node.client import fetch_certificate
-from node.config import GENESIS_FILE, KEYS_FOLDER, node_folder
+from node.config import GENESIS_FILE, KEYS_FOLDER, load_config, node_folder
 from node.secrets import load_node_keys
 from protos.errors import Refused, Unavailable
 from terminal.enrol import approve, enrolment_request
@@ -51,18 +51,16 @@ class Prepared:
 def prepare(home: Path, who: Newcomer, passphrase: bytes) -> Prepared:
     """Make H/terminals/NAME and its request; one that an earlier attempt left unfinished is taken up again.
 
-    Raises `Refused("terminal-exists")` if that officer is enrolled, "file-missing" if `home` is no settled post.
+    Raises `Refused("terminal-exists")` if that officer is enrolled, "no-config" or "file-missing" if `home` is no
+    settled post.
     """
     folder = Folder(home / "terminals" / who.name)
     if unfinished := _unfinished(folder, passphrase):
         return unfinished
     place = node_folder(home)
     _, founding = load_genesis(place / GENESIS_FILE)
-    keys = load_node_keys(place / KEYS_FOLDER)
-    post = next((one for one in founding.state.posts() if one.entry_key == keys.entry.public_key.key), None)
-    if post is None:
-        raise Refused("not-in-genesis", "the genesis does not name the keys of this post", hint="see `node join`")
-    return _make(folder, who, founding, post.code, post.address, keys.tls.certificate, passphrase)
+    config, keys = load_config(place), load_node_keys(place / KEYS_FOLDER)
+    return _make(folder, who, founding, config.post, config.address, keys.tls.certificate, passphrase)
 
 
 def prepare_remote(

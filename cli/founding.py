@@ -25,7 +25,7 @@ from ledger.network_policy import policy_text
 from ledger.parameters import DEFAULT_PARAMETERS, EXERCISE_PARAMETERS
 from ledger.wire import CODEC, MAX_LEAF_BYTES
 from node.api.tls import pin_of
-from node.config import GENESIS_FILE, INTAKE_FOLDER, KEYS_FOLDER, NodeConfig, node_folder, save_config
+from node.config import GENESIS_FILE, INTAKE_FOLDER, KEYS_FOLDER, NodeConfig, load_config, node_folder, save_config
 from node.secrets import NodeKeys, create_node_keys, load_node_keys
 from protos.errors import Refused, Unavailable
 from terminal.files import make_private_folder, write_private
@@ -129,19 +129,20 @@ def load_genesis(path: Path) -> tuple[tuple[bytes, ...], Founding]:
 def settle(home: Path, leaves: Sequence[bytes], passphrase: bytes, at: int) -> None:
     """A post's first step after founding: genesis, the supervisors' terminals, their entries for the node to submit.
 
-    Raises `Refused("not-in-genesis")` if the genesis does not name this post's keys.
+    A post that the genesis does not name may have been admitted since: its node learns it from the ledger. Raises
+    `Refused("not-in-genesis")` if the genesis names this post with other keys.
     """
     founding = genesis.found(leaves, DirectVerifier())
     folder = node_folder(home)
-    keys = load_node_keys(folder / KEYS_FOLDER)
-    post = next((one for one in founding.state.posts() if one.entry_key == keys.entry.public_key.key), None)
-    if post is None:
+    config, keys = load_config(folder), load_node_keys(folder / KEYS_FOLDER)
+    post = founding.state.post(config.post)
+    if post is not None and post.entry_key != keys.entry.public_key.key:
         raise Refused(
             "not-in-genesis", "this genesis does not name the keys of this post", hint="ask HQ for the right one"
         )
     save_genesis(folder / GENESIS_FILE, leaves)
     if has_first_supervisors(home):
-        _settle_supervisors(home, post.code, post.address, founding, keys, passphrase, at)
+        _settle_supervisors(home, config.post, config.address, founding, keys, passphrase, at)
 
 
 def has_first_supervisors(home: Path) -> bool:

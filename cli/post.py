@@ -8,7 +8,7 @@ import click
 
 from cli.commands import group, option
 from cli.options import home_option, json_option, passphrase_option, read_passphrase
-from cli.output import emit
+from cli.output import emit, say
 from cli.plan import SUPERVISORS, PlannedPost
 from cli.words import t
 
@@ -21,7 +21,7 @@ def post() -> None:
 @post.command("keygen")
 @option("--post", "code", required=True)
 @home_option
-@option("--address", required=True)
+@option("--address")
 @option("--supervisor", "supervisors", multiple=True)
 @option("--satellite", is_flag=True)
 @passphrase_option
@@ -29,7 +29,7 @@ def post() -> None:
 def keygen(
     code: str,
     home: Path,
-    address: str,
+    address: str | None,
     supervisors: tuple[str, ...],
     satellite: bool,
     passphrase_file: Path | None,
@@ -45,6 +45,9 @@ def keygen(
     names = supervisors or SUPERVISORS
     if len(set(names)) != 2:
         raise click.BadParameter(t("usage.two-supervisors"), param_hint="--supervisor")
+    if address is None:
+        (address,) = founding.free_addresses(1)
+        say("talk.address-chosen", address=address)
     planned = PlannedPost(code, names, satellite)
     passphrase = read_passphrase(passphrase_file, confirm=True)
     made = founding.make_post(home, planned, address, mission.is_headquarters, passphrase, Cost.FULL)

@@ -55,6 +55,7 @@ class Witness:
         self._stopped = stopped
         self._answers: set[str] = set()
         self._is_rolled_back = False
+        self._is_cleared = False
         self._asked_at: int | None = None
         self._clocks: dict[str, int] = {}
         self._clock_alarmed = False
@@ -65,11 +66,12 @@ class Witness:
 
     @property
     def is_ready(self) -> bool:
-        """Whether the rollback check is done: also a sequencer makes no block before.
+        """Whether the rollback check is done: also a sequencer makes no block before. Once done, posts that are
+        admitted later do not reopen it.
 
         One of the answers must come from a post to which this one delivers its cosignatures: others hardly know them.
         """
-        if len(self._others()) < NEEDED_ANSWERS:
+        if self._is_cleared or len(self._others()) < NEEDED_ANSWERS:
             return True
         keepers = self._keepers() - {self._post}
         return len(self._answers) >= NEEDED_ANSWERS and (not keepers or not keepers.isdisjoint(self._answers))
@@ -148,6 +150,7 @@ class Witness:
             self._final, self._final_since = final, now
         if not self.is_ready:
             return self._ask(now)
+        self._is_cleared = True
         if self._stopped or self._is_clock_wrong():
             return []
         is_validator = self._post in self._chain.machine.state.network().validators

@@ -348,7 +348,6 @@ def test_the_same_files_as_they_were_are_genuine(world: World) -> None:
 
 
 BROKEN: dict[str, tuple[Callable[[bytes], bytes], str]] = {
-    "none at all": (lambda whole: b"\x00" * 5_000, "not-a-log"),
     "cut by one byte": (lambda whole: whole[:-1], "truncated"),
     "cut in half": (lambda whole: whole[: len(whole) // 2], "truncated"),
     "one bit changed": (lambda whole: whole[:-9_000] + bytes([whole[-9_000] ^ 1]) + whole[-8_999:], ""),
@@ -365,6 +364,12 @@ def test_an_auditor_is_told_what_is_wrong_with_a_log(world: World, what: str) ->
     ended = dutabarta("audit", "replay", world.file("broken.log", change(whole.read_bytes())), "--json")
     assert (ended.code, ended.err, ended.data["ok"]) == (3, "", False)
     assert code in {one["code"] for one in ended.data["problems"]} if code else ended.data["problems"]
+
+
+def test_a_file_that_is_no_log_is_an_error_and_no_verdict(world: World) -> None:
+    ended = dutabarta("audit", "replay", world.file("no.log", b"\x00" * 5_000), "--json")
+    assert (ended.code, ended.out) == (1, "")
+    assert "[not-a-log]" in ended.err and "hint:" in ended.err
 
 
 # --- a node that is down ---------------------------------------------------------------------------------------------

@@ -14,7 +14,7 @@ from node import actions as act
 from node.chain import Chain
 from node.witness import MAX_CLOCK_DIFFERENCE, NEWEST_PER_STEP, SEND_AGAIN_SECONDS, Witness
 from support.chains import chain_of, grow, log_of
-from support.network import FOUNDED_AT, TestNetwork
+from support.network import FOUNDED_AT, TestNetwork, post_card, post_keys
 
 NOW = 1_760_000_000
 
@@ -210,3 +210,16 @@ def test_a_line_is_sent_again_until_it_was_taken(network: TestNetwork, chain: Ch
     assert witness.advance(chain.size, NOW + SEND_AGAIN_SECONDS) == [sent]
     witness.delivered("DHA", chain.size)
     assert witness.advance(chain.size, NOW + 3 * SEND_AGAIN_SECONDS) == []
+
+
+def test_a_post_admitted_later_does_not_reopen_the_rollback_check() -> None:
+    network = TestNetwork.make(("DHA", "DEL"), seed=7)
+    chain = chain_of(network)
+    keys = network.headquarters
+    witness = Witness(chain, "DHA", keys.cosigner, log_signer=keys.log)
+    assert signed(witness.advance(0, NOW)) == [chain.size]
+    machine = chain.machine.fork()
+    admitted = network.governance(machine, "post-admitted", post_card(post_keys(7, "LON")))
+    log_of(chain).stored.extend(network.run(machine, admitted).leaves)
+    chain.machine = machine
+    assert signed(witness.advance(0, NOW + 1)) == [chain.size]

@@ -129,6 +129,18 @@ class Exercise(Posts):
             "cable", "send", "--to", to, *marking, *place, *more, "-", stdin=text, fail_at=fail_at, before=before
         )
 
+    def start_under(self, code: str, before: Sequence[str]) -> None:
+        """Start a daemon by a program that runs it, as `dutabarta` does with a command."""
+        command = [*before, sys.executable, "-m", "cli.main", "node", "run", "--home", str(self.home(code))]
+        with self.log(code).open("ab") as log:
+            self.nodes[code] = subprocess.Popen(
+                command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd=ROOT, env=plain()
+            )
+
+    def wait_end(self, code: str) -> int:
+        """Wait until a daemon has ended by itself; its exit code."""
+        return self.nodes.pop(code).wait(timeout=COMMAND_SECONDS)
+
     def queue(self, code: str, *to: str, name: str = "first", subject: str = "test") -> CableRecord:
         """Send a cable from this process: sealed and stored at the terminal, and at the node if it takes it."""
         cable = Composition(to, Precedence.ROUTINE, Clearance.UNCLASSIFIED, subject, f"text of {subject}")
