@@ -221,7 +221,11 @@ def _parameters(state: State, fields: dict[str, Any]) -> object:
 def _engine_changed(state: ProvedState, fields: dict[str, Any]) -> object:
     """It names where the log stands now: whatever enters before it makes it void, and it is proposed again."""
     from ledger.bodies import EngineChanged
+    from protos.errors import Refused
 
+    if state.network().engine != ENGINES[0]:
+        hint = "change its validators instead"
+        raise Refused("engine-stays", "this version only goes over from solo to comet, not back", hint=hint)
     engine, validators = _given(fields, "engine", "--engine"), _validators(state, fields)
     return EngineChanged(engine, state.size, state.checkpoint.root, state.state_root, validators)
 

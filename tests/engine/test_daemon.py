@@ -132,6 +132,8 @@ def test_a_living_solo_network_goes_over_to_comet_and_changes_its_validators(tmp
         net.settle()
         assert net.status("PAR").role == "validator"
         assert len(net.roots()) == 1
+        back = ("--engine", "solo", "--posts", "DHA", "--out", tmp_path / "back.json", *net.at("DHA", SUPERVISOR))
+        assert "[engine-stays]" in net("governance", "propose", "engine-changed", *back).err
         assert [net.stop(code) for code in net.codes] == [0] * 5
     finally:
         net.close()
