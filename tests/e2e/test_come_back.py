@@ -107,10 +107,12 @@ def test_yesterdays_database_signs_nothing_twice_and_loses_no_cable_to_come(post
     assert posts.stop("WAS") == 0
     node = posts.home("WAS") / "node"
     shutil.copy(node / "node.db", tmp_path / "node.db")
+    yesterday = last_signed(posts, "WAS")
     posts.start("WAS")
     posts.wait_ready("WAS")
     for _ in range(3):
         exchange(posts, "WAS")
+    eventually(lambda: max(signed_by(posts, "WAS"), default=0) > yesterday)
     assert posts.stop("WAS") == 0
     newest, signed = last_signed(posts, "WAS"), signed_by(posts, "WAS")
     for name in DATABASE:

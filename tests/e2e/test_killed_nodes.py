@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import pytest
@@ -32,7 +32,7 @@ class Mortal:
         self.posts = posts
         self.sent: dict[str, list[CableRecord]] = {code: [] for code in posts.codes}
 
-    def round(self, points: dict[str, int], to_send: dict[str, tuple[str, ...]]) -> int:
+    def round(self, points: Mapping[str, int], to_send: Mapping[str, tuple[str, ...]]) -> int:
         """Restart nodes so that they die at their points, send a cable each, revive the dead until all is settled.
 
         `to_send`: addressees by originating post. Returns how many nodes died.

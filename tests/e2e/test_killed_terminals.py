@@ -37,7 +37,12 @@ class Scene:
 
     def waits_at_node(self, cable: CableRecord) -> bool:
         with self.posts.client("DEL") as client:
-            return any(one.envelope_id == cable.envelope_id for one in client.inbox().items)
+            after = 0
+            while items := client.inbox(after).items:
+                if any(one.envelope_id == cable.envelope_id for one in items):
+                    return True
+                after = items[-1].position
+        return False
 
 
 @pytest.fixture(scope="module")

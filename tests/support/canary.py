@@ -62,7 +62,8 @@ def _layers(data: bytes) -> Iterator[bytes]:
 
 def _from_base64(run: bytes) -> bytes:
     standard = run.replace(b"-", b"+").replace(b"_", b"/")
-    return base64.b64decode(standard[: len(standard) & ~3])
+    whole = standard[:-1] if len(standard) % 4 == 1 else standard
+    return base64.b64decode(whole + b"=" * (-len(whole) % 4))
 
 
 def _unpacked(data: bytes) -> bytes:
