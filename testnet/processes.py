@@ -16,7 +16,6 @@ _PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 _STATE, _PARENT, _USER_TIME, _SYSTEM_TIME, _START, _RESIDENT = 0, 1, 11, 12, 19, 21
 """Fields of /proc/PID/stat after the name (proc_pid_stat(5), counted from field 3)."""
 LOOK_SECONDS = 0.05
-GROUP_SECONDS = 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,15 +59,11 @@ def kill(process: Process) -> None:
     """End a process and its children, as a power cut would; returns when they are gone."""
     if not process.is_alive:
         return
+    family = [process, *children().get(process.pid, ())]
     with suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGKILL)
-    while process.is_alive:
+    while any(one.is_alive for one in family):
         time.sleep(LOOK_SECONDS)
-    deadline = time.monotonic() + GROUP_SECONDS
-    with suppress(ProcessLookupError):
-        while time.monotonic() < deadline:
-            os.killpg(process.pid, 0)
-            time.sleep(LOOK_SECONDS)
 
 
 def stop(processes: Sequence[Process], seconds: float) -> None:
