@@ -20,7 +20,7 @@ from testnet.layout import load_layout
 from testnet.lines import Lines
 from testnet.orders import MAX_ORDER_BYTES, SOCKET, answer
 
-MAX_CONNECTIONS = 8192
+SPARE_FILES = 256
 MAX_EARLY_BYTES = 64 * 1024
 MAX_CHUNKS = 32
 
@@ -31,8 +31,10 @@ Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 class Relay:
     """Carries the connections of `links`: own address -> (source, target, where the target listens)."""
 
-    def __init__(self, lines: Lines, links: Mapping[str, tuple[str, str, str]]) -> None:
+    def __init__(self, lines: Lines, links: Mapping[str, tuple[str, str, str]], most: int = 1024) -> None:
+        """`most` connections at once; more are ended as they come."""
         self.lines = lines
+        self._most = most
         self.connections = 0
         self._links = links
         self._changed = asyncio.Event()
@@ -54,7 +56,7 @@ class Relay:
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
     def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        if self.connections >= MAX_CONNECTIONS:
+        if self.connections >= self._most:
             writer.transport.abort()
             return
         task = asyncio.create_task(self._serve(reader, writer))
@@ -163,7 +165,8 @@ class Way:
 async def serve(folder: Path) -> None:
     """Relay the links of the test network in `folder` until SIGTERM."""
     layout = load_layout(folder)
-    relay = Relay(Lines(layout.codes, layout.seed), layout.links())
+    links = layout.links()
+    relay = Relay(Lines(layout.codes, layout.seed), links, (raise_file_limit() - len(links) - SPARE_FILES) // 2)
     stopped = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stopped.set)
 
@@ -179,7 +182,7 @@ async def serve(folder: Path) -> None:
     socket.unlink(missing_ok=True)
     async with await relay.listen(layout.port), await asyncio.start_unix_server(obey, socket, limit=MAX_ORDER_BYTES):
         socket.chmod(0o600)
-        _log.info("relaying %d links", len(layout.links()))
+        _log.info("relaying %d links", len(links))
         await stopped.wait()
         await relay.close()
 
@@ -194,5 +197,4 @@ def raise_file_limit() -> int:
 if __name__ == "__main__":
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
     os.umask(0o077)
-    raise_file_limit()
     asyncio.run(serve(Path(sys.argv[1])))

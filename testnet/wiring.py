@@ -14,7 +14,7 @@ from protos.errors import Refused
 from testnet.layout import POSTS_FOLDER, Layout, Place, save_layout
 from testnet.network import Testnet
 
-SPARE_FILES = 2048
+SPARE_FILES = 4096
 """Open files of the relay beside its listeners: two for each connection."""
 APP_SOCKET = "app.sock"
 

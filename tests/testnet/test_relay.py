@@ -241,6 +241,16 @@ def test_a_post_that_does_not_listen_ends_the_connection() -> None:
     run(work)
 
 
+def test_more_connections_than_allowed_are_ended_at_once() -> None:
+    async def work(net: Pair) -> None:
+        net.relay._most = 1
+        near, _ = await net.both()
+        assert await (await net.dial()).has_ended()
+        assert await near.is_silent()
+
+    run(work)
+
+
 def test_a_delayed_line_takes_its_time_and_keeps_the_order() -> None:
     async def work(net: Pair) -> None:
         net.lines.shape("DEL", Shape(delay_ms=200))
