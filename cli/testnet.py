@@ -37,7 +37,7 @@ def testnet() -> None:
 @testnet.command("up")
 @option("--posts", "count", type=click.IntRange(2, MOST_POSTS), required=True, words="option.testnet-posts")
 @option("--validators", type=int, words="option.testnet-validators")
-@option("--profile", words="option.testnet-profile")
+@option("--profile", type=click.Choice(("lan", "busy", "satellite")), words="option.testnet-profile")
 @option("--seed", type=int, default=0, words="option.testnet-seed")
 @dir_option
 @json_option
