@@ -88,6 +88,15 @@ def usage_of(pid: int) -> Usage:
     return Usage(int(fields[_RESIDENT]) * _PAGE_BYTES, ticks / _TICKS)
 
 
+def unshared_bytes(pid: int) -> int:
+    """Memory of a process where pages that several share are divided among them (Pss of proc_pid_smaps(5))."""
+    with suppress(OSError):
+        for line in (_PROC / str(pid) / "smaps_rollup").read_text("ascii").splitlines():
+            if line.startswith("Pss:"):
+                return int(line.split()[1]) * 1024
+    return 0
+
+
 def children() -> dict[int, list[Process]]:
     """Every process's children, by its id."""
     found: dict[int, list[Process]] = {}
