@@ -19,7 +19,7 @@ from crypto_msg.envelope import decode_head
 from keys.keystore import Cost
 from ledger.roles import Clearance
 from node.client import NodeClient
-from node.config import GENESIS_FILE, INTAKE_FOLDER, KEYS_FOLDER, load_config, node_folder
+from node.config import ENGINE_FOLDER, GENESIS_FILE, INTAKE_FOLDER, KEYS_FOLDER, load_config, node_folder
 from node.daemon import load_genesis, open_database
 from node.secrets import load_node_keys
 from node.shell.node import Node
@@ -93,7 +93,8 @@ class TwoPosts:
         config, tasks = load_config(folder), Tasks()
         keys, genesis = load_node_keys(folder / KEYS_FOLDER), load_genesis(folder / GENESIS_FILE)
         database = open_database(folder, config)
-        node = Node(config, keys, genesis, database, tasks, lambda: int(time.time()), folder / INTAKE_FOLDER)
+        clock, places = lambda: int(time.time()), (folder / INTAKE_FOLDER, folder / ENGINE_FOLDER)
+        node = Node(config, keys, genesis, database, tasks, clock, *places)
         try:
             yield node
         finally:

@@ -6,6 +6,7 @@ import json
 import random
 import socket
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
@@ -150,20 +151,21 @@ def has_first_supervisors(home: Path) -> bool:
 
 
 def free_addresses(count: int) -> tuple[str, ...]:
-    """Loopback addresses whose ports are free now."""
+    """Loopback addresses whose ports are free now, and the ports after them, which a validator's engine takes."""
     candidates = random.sample(PORTS, len(PORTS))
     held: list[socket.socket] = []
+    found: list[str] = []
     try:
         for port in candidates:
-            if len(held) == count:
+            if len(found) == count:
                 break
-            one = socket.socket()
-            held.append(one)
-            try:
-                one.bind(("127.0.0.1", port))
-            except OSError:
-                held.pop().close()
-        return tuple(f"127.0.0.1:{one.getsockname()[1]}" for one in held)
+            pair = socket.socket(), socket.socket()
+            held += pair
+            with suppress(OSError):
+                for offset, one in enumerate(pair):
+                    one.bind(("127.0.0.1", port + offset))
+                found.append(f"127.0.0.1:{port}")
+        return tuple(found)
     finally:
         for one in held:
             one.close()
@@ -230,7 +232,7 @@ def _admitted(
         entry_key=keys.proven("entry"),
         cosigner_key=keys.proven("cosigner"),
         log_key=keys.proven("log"),
-        consensus_key=None,
+        consensus_key=keys.proven_consensus(),
         certificate=keys.tls.certificate,
         supervisors=tuple(one.public for one in supervisors),
     )

@@ -17,9 +17,18 @@ from cli.words import t
 
 if TYPE_CHECKING:
     from ledger.state import State
+    from terminal.view import ProvedState
 
-KINDS = ("post-admitted", "post-retired", "validators-changed", "root-changed", "node-key-changed", "parameters")
-
+KINDS = (
+    "post-admitted",
+    "post-retired",
+    "validators-changed",
+    "root-changed",
+    "node-key-changed",
+    "parameters",
+    "engine-changed",
+)
+ENGINES = ("solo", "comet")
 NODE_KEYS = ("cosigner", "log", "consensus")
 
 
@@ -50,6 +59,7 @@ def keygen(out: Path, passphrase_file: Path | None, as_json: bool) -> None:
 @option("--old-key")
 @option("--key", type=click.Choice(NODE_KEYS))
 @option("--set", "changes", multiple=True)
+@option("--engine", type=click.Choice(ENGINES))
 @option("--out", type=FILE, required=True)
 @at_terminal
 @json_option
@@ -157,8 +167,12 @@ def _post_retired(state: State, fields: dict[str, Any]) -> object:
 def _validators_changed(state: State, fields: dict[str, Any]) -> object:
     from ledger.bodies import ValidatorsChanged
 
+    return ValidatorsChanged(_validators(state, fields))
+
+
+def _validators(state: State, fields: dict[str, Any]) -> tuple[str, ...]:
     codes = _given(fields, "codes", "--posts").split(",")
-    return ValidatorsChanged(tuple(sorted(state.active_post(code.strip().upper()).code for code in codes)))
+    return tuple(sorted(state.active_post(code.strip().upper()).code for code in codes))
 
 
 def _root_changed(_state: State, fields: dict[str, Any]) -> object:
@@ -204,13 +218,26 @@ def _parameters(state: State, fields: dict[str, Any]) -> object:
     return ParametersChanged(replace(state.parameters(), **changes))
 
 
-_BODIES: dict[str, Callable[[State, dict[str, Any]], object]] = {
+def _engine_changed(state: ProvedState, fields: dict[str, Any]) -> object:
+    """It names where the log stands now: whatever enters before it makes it void, and it is proposed again."""
+    from ledger.bodies import EngineChanged
+    from protos.errors import Refused
+
+    if state.network().engine != ENGINES[0]:
+        hint = "change its validators instead"
+        raise Refused("engine-stays", "this version only goes over from solo to comet, not back", hint=hint)
+    engine, validators = _given(fields, "engine", "--engine"), _validators(state, fields)
+    return EngineChanged(engine, state.size, state.checkpoint.root, state.state_root, validators)
+
+
+_BODIES: dict[str, Callable[[ProvedState, dict[str, Any]], object]] = {
     "post-admitted": _post_admitted,
     "post-retired": _post_retired,
     "validators-changed": _validators_changed,
     "root-changed": _root_changed,
     "node-key-changed": _node_key_changed,
     "parameters": _parameters,
+    "engine-changed": _engine_changed,
 }
 
 

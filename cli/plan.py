@@ -45,7 +45,7 @@ def template(found: tuple[Mission, ...], founded_at: int) -> str:
         'name = "dutabarta"',
         f"founded_at = {founded_at}",
         f'headquarters = "{headquarters}"',
-        f'validators = ["{headquarters}"]',
+        f'validators = ["{headquarters}"]  # one, or 4 to 13 under the comet engine',
     ]
     for one in found:
         names = ", ".join(f'"{name}"' for name in SUPERVISORS)

@@ -8,9 +8,9 @@ from ledger.checkpoint import Checkpoint, parse_checkpoint
 from ledger.network_policy import policy_of
 from ledger.note import NoteSignature, SignedNote
 from ledger.policy import Policy
-from node.actions import Action, DropPeer, PolicyNote, SaveCosignature
+from node.actions import Action, DropPeer, OwnNote, PolicyNote, SaveCosignature
 from node.chain import Chain, signer_of
-from node.splitview import SplitViews
+from node.splitview import SplitViews, quorum_of
 from protos.errors import DutabartaError
 
 MAX_OPEN = 64
@@ -23,6 +23,7 @@ class Gathering:
 
     checkpoint: Checkpoint
     policy: Policy
+    validators: tuple[str, ...]
     log_line: NoteSignature | None = None
     lines: dict[str, NoteSignature] = field(default_factory=dict)
 
@@ -39,6 +40,7 @@ class Collector:
         self._views = views
         self._policy_size = policy_size
         self._open: dict[int, Gathering] = {}
+        self._decided_size = 0
 
     @property
     def policy_size(self) -> int:
@@ -86,7 +88,9 @@ class Collector:
         if size <= self._policy_size or not self._chain.is_block_end(size):
             return None
         if size not in self._open:
-            self._open[size] = Gathering(checkpoint, policy_of(self._chain.state_at(size), checkpoint.origin))
+            state = self._chain.state_at(size)
+            policy = policy_of(state, checkpoint.origin)
+            self._open[size] = Gathering(checkpoint, policy, state.network().validators)
             if len(self._open) > MAX_OPEN:
                 del self._open[min(self._open)]
         return self._open.get(size)
@@ -94,9 +98,23 @@ class Collector:
     def _close(self, gathering: Gathering) -> list[Action]:
         """The policy note, once log line and quorum are there."""
         if gathering.log_line is None or not gathering.policy.quorum.is_met(gathering.lines):
-            return []
+            return self._decided(gathering)
         note = SignedNote(gathering.checkpoint.text, (gathering.log_line, *gathering.lines.values()))
         minimal = gathering.policy.minimal(note).encode()
         self._policy_size = gathering.checkpoint.size
         self._open = {size: one for size, one in self._open.items() if size > self._policy_size}
         return [PolicyNote(self._policy_size, minimal)]
+
+    def _decided(self, gathering: Gathering) -> list[Action]:
+        """Of several validators: the own note with the lines of enough of them, by which the size becomes final.
+
+        Posts that are no validators cosign only what is final, so the policy's quorum comes after this one.
+        """
+        size, validators = gathering.checkpoint.size, gathering.validators
+        lines = [gathering.lines[code] for code in validators if code in gathering.lines]
+        if gathering.log_line is None or len(validators) < 2 or len(lines) < quorum_of(len(validators)):
+            return []
+        if size <= self._decided_size:
+            return []
+        self._decided_size = size
+        return [OwnNote(size, SignedNote(gathering.checkpoint.text, (gathering.log_line, *lines)).encode())]

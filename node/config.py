@@ -18,9 +18,23 @@ GENESIS_FILE = "genesis.log"
 DATABASE_FILE = "node.db"
 KEYS_FOLDER = "keys"
 INTAKE_FOLDER = "intake"
+ENGINE_FOLDER = "comet"
 NODE_FOLDER = "node"
 
 C = TypeVar("C")
+
+
+@dataclass(frozen=True, slots=True)
+class EngineSettings:
+    """What an operator may state about a validator's consensus engine. Empty: what follows from the node's own address.
+
+    `listen` is host:port for other validators' engines; `program` is the file of CometBFT; `peers` gives the addresses
+    of other engines by post code.
+    """
+
+    listen: str = ""
+    program: str = ""
+    peers: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +51,7 @@ class NodeConfig:
     database: str = ""
     peers: Mapping[str, str] = field(default_factory=dict)
     limits: Limits = field(default_factory=Limits)
+    engine: EngineSettings = field(default_factory=EngineSettings)
 
 
 def node_folder(home: Path) -> Path:
@@ -70,8 +85,10 @@ def parse_config(text: str) -> NodeConfig:
     table = dict(raw)
     limits = _take(Limits, _table(table.pop("limits", {}), "limits"), "limits.")
     peers = _table(table.pop("peers", {}), "peers")
-    config = _take(NodeConfig, {**table, "limits": limits, "peers": peers}, "")
-    for address in (config.listen, config.address, *config.peers.values()):
+    engine = _engine(_table(table.pop("engine", {}), "engine"))
+    config = _take(NodeConfig, {**table, "limits": limits, "peers": peers, "engine": engine}, "")
+    engines = (*filter(None, [engine.listen]), *engine.peers.values())
+    for address in (config.listen, config.address, *config.peers.values(), *engines):
         if not isinstance(address, str):
             raise _bad("an address must be text")
         split_address(address)
@@ -93,7 +110,23 @@ def format_config(config: NodeConfig) -> str:
     ]
     if changed:
         lines += ["", "[limits]", *(f"{name} = {value}" for name, value in changed)]
-    return "\n".join(lines) + "\n"
+    return "\n".join([*lines, *_engine_lines(config.engine)]) + "\n"
+
+
+def _engine(table: dict[str, Any]) -> EngineSettings:
+    peers = _table(table.pop("peers", {}), "engine.peers")
+    return _take(EngineSettings, {**table, "peers": peers}, "engine.")
+
+
+def _engine_lines(engine: EngineSettings) -> list[str]:
+    stated = {"listen": engine.listen, "program": engine.program}
+    lines = [f"{key} = {_quoted(value)}" for key, value in stated.items() if value]
+    if lines:
+        lines = ["", "[engine]", *lines]
+    if engine.peers:
+        peers = (f"{code} = {_quoted(address)}" for code, address in sorted(engine.peers.items()))
+        lines += ["", "[engine.peers]", *peers]
+    return lines
 
 
 def save_config(folder: Path, config: NodeConfig) -> None:

@@ -14,7 +14,16 @@ from ledger.logfile import leaves_of, read_log
 from node.api.desk import Desk
 from node.api.peer import Peer
 from node.api.server import make_server
-from node.config import DATABASE_FILE, GENESIS_FILE, INTAKE_FOLDER, KEYS_FOLDER, NodeConfig, load_config, node_folder
+from node.config import (
+    DATABASE_FILE,
+    ENGINE_FOLDER,
+    GENESIS_FILE,
+    INTAKE_FOLDER,
+    KEYS_FOLDER,
+    NodeConfig,
+    load_config,
+    node_folder,
+)
 from node.secrets import load_node_keys
 from node.shell.node import Node
 from node.shell.tasks import Tasks
@@ -44,7 +53,10 @@ async def serve(folder: Path) -> None:
     tasks = Tasks()
     database.on_failure(tasks.fail)
     try:
-        node = Node(config, keys, genesis, database, tasks, lambda: int(time.time()), folder / INTAKE_FOLDER)
+        node = Node(
+            config, keys, genesis, database, tasks, lambda: int(time.time()),
+            folder / INTAKE_FOLDER, folder / ENGINE_FOLDER,
+        )  # fmt: skip
         await _listen(node, config)
     finally:
         await tasks.close()

@@ -41,6 +41,11 @@ class Follower:
         return self._final
 
     @property
+    def is_behind(self) -> bool:
+        """Whether a peer has named a checkpoint beyond the own log."""
+        return bool(self._ahead)
+
+    @property
     def policy_size(self) -> int:
         """The size of the newest checkpoint that its policy accepts."""
         return self._policy_size

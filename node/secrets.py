@@ -1,7 +1,8 @@
 """A node's secret keys: 0600 files in H/node/keys (docs/known-weaknesses.md says what that means).
 
-entry.key (Ed25519), cosigner.key (ML-DSA-44), log.key (Ed25519, used by validators), tls.key and tls.crt. A key file is
-one line: `dutabarta-key <suite> <secret in hex>`; tls.key is PKCS #8 PEM, tls.crt is PEM.
+entry.key (Ed25519), cosigner.key (ML-DSA-44), log.key (Ed25519, used by validators), consensus.key (Ed25519, used by a
+validator's engine; a post without one cannot be a validator under comet), tls.key and tls.crt. A key file is one line:
+`dutabarta-key <suite> <secret in hex>`; tls.key is PKCS #8 PEM, tls.crt is PEM.
 """
 
 from __future__ import annotations
@@ -16,7 +17,8 @@ from keys.signing import SoftwareSigner
 from node.api.tls import TlsIdentity, der_of, make_identity, pem_of
 from protos.errors import DutabartaError, Malformed, Refused, Unavailable
 
-_SUITES = {"entry": SUITE_ED25519, "cosigner": SUITE_MLDSA44, "log": SUITE_ED25519}
+_SUITES = {"entry": SUITE_ED25519, "cosigner": SUITE_MLDSA44, "log": SUITE_ED25519, "consensus": SUITE_ED25519}
+_OPTIONAL = frozenset({"consensus"})
 _MARK = "dutabarta-key"
 
 
@@ -28,11 +30,16 @@ class NodeKeys:
     cosigner: SoftwareSigner
     log: SoftwareSigner
     tls: TlsIdentity
+    consensus: SoftwareSigner | None = None
 
     def proven(self, role: str) -> ProvenKey:
         """The public key of `role` (entry, cosigner or log) with its proof of possession, for the post's card."""
         signer: SoftwareSigner = {"entry": self.entry, "cosigner": self.cosigner, "log": self.log}[role]
         return prove(signer, role)
+
+    def proven_consensus(self) -> ProvenKey | None:
+        """The consensus key with its proof of possession, if there is one."""
+        return None if self.consensus is None else prove(self.consensus, "consensus")
 
 
 def create_node_keys(folder: Path) -> NodeKeys:
@@ -43,7 +50,7 @@ def create_node_keys(folder: Path) -> NodeKeys:
     signers = {name: SoftwareSigner.generate(suite) for name, suite in _SUITES.items()}
     for name, signer in signers.items():
         line = f"{_MARK} {_SUITES[name]} {signer.secret.hex()}\n"
-        _write_secret(folder / f"{name}.key", line.encode())
+        _write_secret(_key_file(folder, name), line.encode())
     tls = make_identity()
     _write_secret(folder / "tls.key", tls.key_pem)
     _write_secret(folder / "tls.crt", pem_of(tls.certificate))
@@ -52,13 +59,21 @@ def create_node_keys(folder: Path) -> NodeKeys:
 
 def load_node_keys(folder: Path) -> NodeKeys:
     """The keys in `folder`. Raises `Unavailable` when one is missing, `Malformed` when one cannot be read."""
-    signers = {name: _load_signer(folder / f"{name}.key", suite) for name, suite in _SUITES.items()}
+    signers = {
+        name: _load_signer(_key_file(folder, name), suite)
+        for name, suite in _SUITES.items()
+        if name not in _OPTIONAL or _key_file(folder, name).exists()
+    }
     certificate = _read(folder / "tls.crt")
     try:
         tls = TlsIdentity(der_of(certificate), _read(folder / "tls.key"))
     except ValueError as problem:
         raise _bad(folder / "tls.crt") from problem
     return NodeKeys(**signers, tls=tls)
+
+
+def _key_file(folder: Path, name: str) -> Path:
+    return folder / f"{name}.key"
 
 
 def _load_signer(path: Path, suite: int) -> SoftwareSigner:

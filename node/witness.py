@@ -54,6 +54,7 @@ class Witness:
         self._floor = (state.size, state.root) if state else (0, b"")
         self._stopped = stopped
         self._answers: set[str] = set()
+        self._is_rolled_back = False
         self._is_cleared = False
         self._asked_at: int | None = None
         self._clocks: dict[str, int] = {}
@@ -74,6 +75,15 @@ class Witness:
             return True
         keepers = self._keepers() - {self._post}
         return len(self._answers) >= NEEDED_ANSWERS and (not keepers or not keepers.isdisjoint(self._answers))
+
+    @property
+    def is_rolled_back(self) -> bool:
+        """Whether another post knew a later signature of this node than its files: they come from a backup."""
+        return self._is_rolled_back
+
+    def orders_with(self, log_signer: NoteSigner | None) -> None:
+        """The log key of a validator; none for every other post. The set of validators changes while a node runs."""
+        self._log_signer = log_signer
 
     @property
     def may_order(self) -> bool:
@@ -105,7 +115,7 @@ class Witness:
             return []
         self._answers.add(post)
         if size > self._floor[0]:
-            self._floor = size, root
+            self._floor, self._is_rolled_back = (size, root), True
             text = f"{post} has a cosignature of this node at {size} that its own files do not know"
             behind = [FetchBlocks(post, self._chain.size, size)] if self._chain.size < size else []
             return [Alarm("rolled-back", self._post, text), *behind]

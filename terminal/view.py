@@ -45,16 +45,17 @@ class Moved(Exception):
 class ProvedState(State):
     """The state after `size` leaves, proved under a verified `checkpoint` of that size or a larger one.
 
-    `time` is its block time. A value is fetched with its proof when first asked for.
+    `state_root` and `time`, the block time, are those of its record. A value is fetched when first asked for.
     """
 
-    __slots__ = ("_fetch", "_values", "checkpoint", "size", "time")
+    __slots__ = ("_fetch", "_values", "checkpoint", "size", "state_root", "time")
 
     def __init__(self, proven: ProvenState, fetch: Callable[[ProvedState, list[bytes]], None]) -> None:
         super().__init__()
         self.checkpoint = proven.checkpoint
         self.size = proven.size
         self.time = proven.record.time
+        self.state_root = proven.record.state_root
         self._fetch = fetch
         self._values: dict[bytes, bytes | None] = {}
 

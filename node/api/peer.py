@@ -50,6 +50,7 @@ class Peer(PeerServicer):
         if request.post != post or len(request.root) != HASH_BYTES:
             raise Refused("not-yours", "a post hands in its own cosignatures")
         ledger = self._node.ledger
+        await ledger.has_decided(request.size)
         ledger.perform(ledger.collector.line_received(post, request.size, request.root, request.line))
         return pb.Nothing()
 

@@ -54,16 +54,16 @@ class Entries:
 
     async def order(self, leaf: bytes) -> EntryOutcome:
         """At a validator: into the next block. Waits a little for the result. Raises `Refused` elsewhere."""
-        outcome, solo = self._ledger.submit(leaf), self._ledger.solo
-        if outcome.code != PENDING or solo is None:
+        outcome, sequencer = self._ledger.submit(leaf), self._ledger.sequencer
+        if outcome.code != PENDING or sequencer is None:
             return outcome
         entry_hash = leaf_hash(leaf)
         try:
             async with asyncio.timeout(SETTLE_SECONDS):
-                await self._ledger.pulse.until(lambda: solo.outcome(entry_hash).code != PENDING)
+                await self._ledger.pulse.until(lambda: sequencer.outcome(entry_hash).code != PENDING)
         except TimeoutError:
             return outcome
-        return solo.outcome(entry_hash)
+        return sequencer.outcome(entry_hash)
 
     def result(self, leaf: bytes) -> EntryOutcome:
         """What became of an entry: the own log first, then what a validator said."""

@@ -6,16 +6,19 @@ to `Outbox` and comes back as an event. Everybody who waits for progress waits o
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import os
 from collections import deque
 from collections.abc import Callable, Iterable
 
 from ledger.machine import Machine
+from ledger.validators import COMET, SOLO
 from node import actions as act
 from node.actions import Action
 from node.anchor import Slots
 from node.api.door import Door
+from node.broadcast import Broadcaster
 from node.chain import Chain
 from node.collect import Collector
 from node.follow import Follower
@@ -30,11 +33,13 @@ from node.store import deposits, log
 from node.store.database import Database
 from node.store.log import FINAL, POLICY, SignState, StoredBlock
 from node.witness import Witness
-from protos.errors import Refused
+from protos.errors import Refused, Unavailable
 
 _log = logging.getLogger(__name__)
 _STOPPED = "stopped-signing"
 OWN = "own"
+DECIDED_SECONDS = 5.0
+_SEQUENCERS = {SOLO: Solo, COMET: Broadcaster}
 
 
 class LedgerShell:
@@ -58,6 +63,10 @@ class LedgerShell:
         self.notes: dict[str, tuple[int, bytes]] = {}
         self._rebuild = rebuild
         self._outbox: Outbox | None = None
+        self.is_engine_running = False
+        """Whether a consensus engine brings the blocks: then none are taken from a peer's stream."""
+        self.has_heard = False
+        """Whether any peer has said how far it is."""
         self.on_proofs: Callable[[list[bytes]], None] = lambda envelope_ids: None
         stored = StoredLog(database)
         self.index_of = stored.index_of
@@ -86,8 +95,8 @@ class LedgerShell:
             state=_to_action(signed) if signed else None,
             stopped=stopped.decode() if stopped else "",
         )
-        block_seconds = 0 if self.chain.machine.genesis.exercise else 1
-        self.solo = Solo(self.chain, self.index_of, block_seconds=block_seconds) if self.is_validator else None
+        self._log_signer = keys.log
+        self.sequencer: Solo | Broadcaster | None = self._new_sequencer()
         self._stored_slots = StoredSlots(self.database)
         self.slots = Slots(
             self.chain,
@@ -98,6 +107,24 @@ class LedgerShell:
             waiting=self._stored_slots.waiting(),
             batches=self._stored_slots.batches(),
         )
+
+    def _new_sequencer(self) -> Solo | Broadcaster | None:
+        if not self.is_validator:
+            return None
+        if self.chain.machine.state.network().engine == COMET:
+            return Broadcaster(self.chain, self.index_of)
+        block_seconds = 0 if self.chain.machine.genesis.exercise else 1
+        return Solo(self.chain, self.index_of, block_seconds=block_seconds)
+
+    def _follow_network(self) -> None:
+        """After a block: a post may have become a validator, or the network have another engine.
+
+        What waited in the former pool is brought again by the posts that handed it in.
+        """
+        kind = _SEQUENCERS[self.chain.machine.state.network().engine] if self.is_validator else type(None)
+        if type(self.sequencer) is not kind:
+            self.sequencer = self._new_sequencer()
+            self.witness.orders_with(self._log_signer if self.is_validator else None)
 
     # --- what others read ------------------------------------------------------------------------------------
 
@@ -155,8 +182,8 @@ class LedgerShell:
     def tick(self) -> None:
         """To be called a few times a second."""
         now = self.clock()
-        if self.solo is not None and self.witness.may_order:
-            self.perform(self.solo.tick(now))
+        if isinstance(self.sequencer, Solo) and self.witness.may_order:
+            self.perform(self.sequencer.tick(now))
         self.perform(self.follower.tick(now))
         self.perform(self.slots.tick(now))
         self.perform(self.witness.advance(self.follower.final, now))
@@ -166,11 +193,22 @@ class LedgerShell:
 
         Raises `Refused("not-a-validator")`.
         """
-        if self.solo is None:
+        if self.sequencer is None:
             raise Refused("not-a-validator", f"{self.post} does not order entries")
         if not self.witness.may_order:  # on a log that is behind, a good entry looks like a bad one
             return EntryOutcome("busy", "this node does not order now; send the same bytes again later")
-        return self.solo.submit(leaf, self.clock())
+        return self.sequencer.submit(leaf, self.clock())
+
+    async def has_decided(self, size: int) -> None:
+        """Beside other validators, wait a little until the own engine has this size too: one is always the last.
+
+        Raises `Unavailable("not-yet")`; then the line comes again.
+        """
+        try:
+            async with asyncio.timeout(DECIDED_SECONDS):
+                await self.pulse.until(lambda: not self.is_engine_running or self.chain.size >= size)
+        except TimeoutError as problem:
+            raise Unavailable("not-yet", f"{self.post} has not decided {size} yet", hint="send it again") from problem
 
     def perform(self, actions: Iterable[Action]) -> None:
         """Carry out actions in order, and then what follows from them."""
@@ -208,13 +246,24 @@ class LedgerShell:
     # --- carrying out ------------------------------------------------------------------------------------------
 
     def _append(self, block: act.Append) -> list[Action]:
-        now = self.clock()
         with self.database.write() as tx:
             log.append_block(tx, StoredBlock(block.start, block.leaves, block.root))
             deposits.settle_accepted(tx, block.leaves)
-        if self.solo is not None:
-            self.solo.committed()
+        if isinstance(self.sequencer, Solo):
+            self.sequencer.committed()
+        return self._appended(block)
+
+    def engine_appended(self, block: act.Append) -> None:
+        """A block of the consensus engine is stored, and the chain stands after it."""
+        self.perform(self._appended(block))
+
+    def _appended(self, block: act.Append) -> list[Action]:
+        """What follows from a durable block."""
+        now = self.clock()
         actions = self.follower.appended(now) + self.slots.appended(block.start, block.leaves)
+        if isinstance(self.sequencer, Broadcaster):
+            self.sequencer.appended(block.leaves)
+        self._follow_network()
         actions += self.witness.advance(self.follower.final, now)
         self._update_door()
         self.pulse.beat()

@@ -9,12 +9,14 @@ from pathlib import Path
 from keys.signing import CachingVerifier, DirectVerifier
 from ledger.machine import Machine
 from node.api.door import Door
+from node.comet.verifier import SharedVerifier
 from node.config import NodeConfig
 from node.health import Health
 from node.links import Links
 from node.secrets import NodeKeys
 from node.shell.answers import Answers
 from node.shell.carriers import Carriers
+from node.shell.comet import CometShell, EnginePlace
 from node.shell.directory import Directory
 from node.shell.entries import Entries
 from node.shell.intake import Intake
@@ -48,9 +50,10 @@ class Node:
         tasks: Tasks,
         clock: Callable[[], int],
         intake: Path,
+        engine: Path,
     ) -> None:
-        """`intake` is the folder with entries and bundles that were left for this node."""
-        verifier = CachingVerifier(DirectVerifier(), _VERIFIED_KEPT)
+        """`intake` is the folder with entries and bundles that were left for this node, `engine` the engine's."""
+        verifier = SharedVerifier(CachingVerifier(DirectVerifier(), _VERIFIED_KEPT))
 
         def rebuild() -> Machine:
             return recover(database, genesis, verifier)
@@ -61,7 +64,8 @@ class Node:
         self.tls = keys.tls
         self.door = Door(config.post, keys.tls.certificate)
         self.ledger = LedgerShell(config.post, keys, database, machine, self.door, clock, rebuild)
-        self.links = Links(keys.tls, self.door, self._address_of(config), config.limits)
+        address_of = self._address_of(config)
+        self.links = Links(keys.tls, self.door, address_of, config.limits)
         self.entries = Entries(self.ledger, self.links)
         self.peers = PeerLinks(self.ledger, self.links, self.entries, tasks)
         self.answers = Answers(self.ledger)
@@ -79,21 +83,28 @@ class Node:
         sending.on_queued = self.courier.wake
         self.ledger.on_proofs = sending.proved
         self.intake = Intake(intake, self.entries, self.directory)
+        engine_place = EnginePlace(engine, config, address_of)
+        self.comet = CometShell(self.ledger, keys.consensus, engine_place)
         self.health = Health(self.ledger, self.links, self.peers, self.intake)
 
     async def start(self) -> None:
         """Begin the background work."""
         self.ledger.start(self.peers)
         self.tasks.spawn(self._tick_for_ever())
-        if not self.ledger.is_validator or len(self.ledger.sequencers()) > 0:
-            self.tasks.spawn(self.peers.follow_for_ever())
+        self.tasks.spawn(self._follow_for_ever())
         self.tasks.spawn(self.entries.resubmit_for_ever())
         self.tasks.spawn(self.courier.run_for_ever())
         if self.ledger.is_headquarters:
             self.tasks.spawn(self.directory.gather_for_ever())
         self.tasks.spawn(self.intake.run())
+        self.tasks.spawn(self.comet.run_for_ever())
         self.tasks.spawn(self.storage.run_for_ever())
         self.tasks.spawn(Rereading(self.ledger).run_for_ever())
+
+    async def _follow_for_ever(self) -> None:
+        """The only validator follows nobody, until there are others."""
+        await self.ledger.pulse.until(lambda: not self.ledger.is_validator or len(self.ledger.sequencers()) > 0)
+        await self.peers.follow_for_ever()
 
     async def _tick_for_ever(self) -> None:
         while True:

@@ -64,6 +64,7 @@ class PeerLinks:
 
     def hello_received(self, peer: str, hello: pb.Hello) -> None:
         """What the other side said."""
+        self._ledger.has_heard = True
         now = self._ledger.clock()
         self._ledger.perform(self._ledger.witness.peer_clock(peer, hello.clock, now))
         self._ledger.perform(self._ledger.follower.note_received(peer, hello.checkpoint, now))
@@ -144,7 +145,8 @@ class PeerLinks:
                 whole = reader.take(frame.block)
                 if whole is not None:
                     self.heights[peer] = whole[0] + len(whole[1])
-                    self._ledger.perform(follower.block_received(peer, *whole, now))
+                    if not self._ledger.is_engine_running:
+                        self._ledger.perform(follower.block_received(peer, *whole, now))
             case "checkpoint":
                 self._ledger.perform(follower.note_received(peer, frame.checkpoint.note, now))
             case _:
@@ -157,8 +159,8 @@ class PeerLinks:
             self._stream[1].cancel()
 
     async def fetch(self, peer: str, start: int, end: int) -> None:
-        """Take blocks from any peer until `end`, and the checkpoint that holds them."""
-        if peer in self._fetching:
+        """Take blocks from any peer until `end`, and the checkpoint that holds them; the engine's are not fetched."""
+        if peer in self._fetching or self._ledger.is_engine_running:
             return
         self._fetching.add(peer)
         try:
