@@ -44,7 +44,7 @@ def read_signed(data: bytes, key: bytes) -> Signed | None:
 
 
 def _read_canonical(content: bytes) -> Signed:
-    """The first fields of a length-delimited CanonicalVote or CanonicalProposal. Raises ValueError, KeyError, IndexError."""
+    """The first fields of a length-delimited CanonicalVote or CanonicalProposal."""
     at = 1 if content[0] < 0x80 else 2
     if content[at] != _TYPE:
         raise ValueError("no type")

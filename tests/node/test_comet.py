@@ -111,12 +111,9 @@ def test_what_other_posts_know_of_this_node_is_a_restore_too(tmp_path: Path, cou
     home = EngineHome(tmp_path, start.chain_id)
     home.prepare(start, EngineConfig("127.0.0.1:1"), signer, 0, 100, is_restored=True)
     assert key_of(home) != address_of(signer.public_key.key).hex().upper()
-    for damaged in (
-        "{",
-        '{"since": 5, "check": ""}',
-        (home.path / "data" / "restored.json").read_text().replace("1", "0"),
-    ):
-        (home.path / "data" / "restored.json").write_text(damaged, "ascii")
+    mark = home.path / "data" / "restored.json"
+    for damaged in ("{", '{"since": 5, "check": ""}', mark.read_text("ascii").replace("1", "0")):
+        mark.write_text(damaged, "ascii")
         assert not home.sign_state.release(9, 10**10)  # the next start notes it anew
         home.prepare(start, EngineConfig("127.0.0.1:1"), signer, 0, 9_000)
         assert key_of(home) != address_of(signer.public_key.key).hex().upper()
