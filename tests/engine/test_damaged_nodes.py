@@ -129,9 +129,7 @@ def test_a_flipped_bit_in_what_an_operator_keeps_is_named_and_nothing_is_signed(
 
 
 @pytest.mark.parametrize("code", ["LON", "PAR"])
-def test_a_flipped_bit_in_the_database_is_harmless_or_named_and_healed_by_the_backup(
-    council: Council, code: str
-) -> None:
+def test_a_flipped_bit_in_the_database_is_harmless_or_named_and_heals(council: Council, code: str) -> None:
     folder, random = node_folder(council.home(code)), Random(7)
     found = set()
     for _ in range(DATABASE_FLIPS):
@@ -246,7 +244,7 @@ def test_a_validator_that_proposes_garbage_is_outvoted(council: Council) -> None
     assert council.stop("LON") == 0
 
 
-# --- back from a backup: last, for the validator signs nothing for a while ----------------------------------------------
+# --- back from a backup: last, for the validator signs nothing for a while ---------------------------------------
 
 
 def until_own_key(council: Council) -> None:
