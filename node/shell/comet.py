@@ -27,6 +27,7 @@ from node.config import NodeConfig
 from node.consensus import Application, CommitBlock
 from node.engine import engine_keys, engine_start
 from node.shell.ledger import LedgerShell
+from node.store.database import storage_errors
 from protos.errors import Malformed, Refused, Unavailable
 
 _log = logging.getLogger(__name__)
@@ -171,8 +172,9 @@ class EngineRun:
 
     async def serve(self, is_needed: Callable[[], bool]) -> None:
         """Run the engine while `is_needed()` and the ledger goes on under it. Raises what no engine may cause."""
-        self._home.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        await self._server.start(self._home.app_socket)
+        with storage_errors():
+            self._home.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            await self._server.start(self._home.app_socket)
         _log.info("the consensus engine of %s begins at %s", self._home.chain_id, self._place.listen)
         try:
             await _first(

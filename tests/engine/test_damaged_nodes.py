@@ -9,17 +9,18 @@ import os
 import shutil
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from random import Random
 
 import pytest
 
-from node.config import node_folder
+from node.config import KEYS_FOLDER, load_config, node_folder, save_config
 from protos.errors import Unavailable
 from support.bits import flip
 from support.council import Council, deliver
 from support.disks import SmallDisk, growing_to, may_mount, obeying_permissions, without_write_permission
-from support.engines import built_engine
+from support.engines import built_engine, free_port
 from support.posts import eventually
 
 pytestmark = pytest.mark.xdist_group("engine")
@@ -33,6 +34,8 @@ CHEATS = """
 from node.consensus import Application
 Application.prepare = lambda self, proposal, max_bytes: (b"garbage", *proposal.txs)
 """
+ACCUSED: set[tuple[str, str]] = set()
+"""(post, offence) that the ledger shall know of by now."""
 OFF_BY = "import time; right = time.time; time.time = lambda: right() + {seconds}"
 
 
@@ -61,7 +64,7 @@ def kept_whole(council: Council) -> Iterator[None]:
             council.start(code)
     council.wait_ready()
     deliver(council, "DEL", "officer", "PAR", "officer")
-    council.check_history()
+    council.check_history(*ACCUSED)
 
 
 def said_since(council: Council, code: str, start: int) -> str:
@@ -242,6 +245,44 @@ def test_a_validator_that_proposes_garbage_is_outvoted(council: Council) -> None
     for _ in range(4):
         deliver(council, "DEL", "officer", "PAR", "officer")
     assert council.stop("LON") == 0
+
+
+TWIN = """
+import node.comet.home as home
+from pathlib import Path
+from node.secrets import load_node_keys
+other = load_node_keys(Path({keys!r})).consensus
+own = home.node_key_json
+home.node_key_json = lambda signer: own(other)
+"""
+
+
+def test_a_validators_key_on_two_machines_is_named_on_the_ledger_and_told_by_an_audit(council: Council) -> None:
+    """The second machine shows itself to its peers with another post's key, or they would refuse it as a double."""
+    home, twin = council.home("LON"), council.folder / "LON-twin"
+    assert council.stop("LON") == 0
+    shutil.copytree(home, twin, ignore=shutil.ignore_patterns("*.sock"))
+    config = load_config(node_folder(twin))
+    listen = f"127.0.0.1:{free_port()}"
+    engine = replace(config.engine, listen=f"127.0.0.1:{free_port()}")
+    save_config(node_folder(twin), replace(config, listen=listen, engine=engine))
+    council.start("LON")
+    council.wait_ready("LON")
+    original = council.nodes.pop("LON")
+    council.start_patched("LON", TWIN.format(keys=str(node_folder(council.home("PAR")) / KEYS_FOLDER)), twin)
+    second, council.nodes["LON"] = council.nodes["LON"], original
+    try:
+        deadline = time.monotonic() + 4 * OUTCOME_SECONDS
+        while not council.offences("DHA"):
+            assert time.monotonic() < deadline and second.poll() is None, "no double vote was seen"
+            deliver(council, "DEL", "officer", "PAR", "officer")
+    finally:
+        second.kill()
+        second.wait()
+    ACCUSED.add(("LON", "duplicate-vote"))
+    eventually(lambda: council.offences("PAR") == ACCUSED)
+    report = council.must("audit", "replay", "--home", council.home("PAR"))
+    assert report["ok"] and {(one["post"], one["offence"]) for one in report["offences"]} == ACCUSED
 
 
 # --- back from a backup: last, for the validator signs nothing for a while ---------------------------------------

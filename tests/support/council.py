@@ -44,13 +44,13 @@ class Council(Exercise):
 
     # --- faults ------------------------------------------------------------------------------------------------
 
-    def start_patched(self, code: str, patch: str, **environment: str) -> None:
+    def start_patched(self, code: str, patch: str, home: Path | None = None) -> None:
         """Start a daemon whose program has first run `patch`: a clock that is wrong, a validator that cheats."""
         program = f"import sys\n{patch}\nfrom cli.main import main\nsys.argv[0] = 'dutabarta'\nsys.exit(main())"
-        command = [sys.executable, "-c", program, "node", "run", "--home", str(self.home(code))]
+        command = [sys.executable, "-c", program, "node", "run", "--home", str(home or self.home(code))]
         with self.log(code).open("ab") as log:
             self.nodes[code] = subprocess.Popen(
-                command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd=ROOT, env=plain(environment)
+                command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd=ROOT, env=plain()
             )
 
     def alarms(self, code: str) -> set[str]:
@@ -71,11 +71,10 @@ class Council(Exercise):
         records = [decode_record(leaf) for (leaf,) in self.rows(code, "SELECT data FROM leaves") if is_record(leaf)]
         return {(one.validator, one.offence) for record in records for one in record.misbehaviour}
 
-    def check_history(self, *offences: tuple[str, str], settle: bool = True) -> None:
+    def check_history(self, *offences: tuple[str, str]) -> None:
         """Equal roots at all posts, never two roots for one size, nobody accused but for `offences`."""
-        if settle:
-            self.settle()
-            assert len(self.roots()) == 1
+        self.settle()
+        assert len(self.roots()) == 1
         roots: dict[int, bytes] = {}
         for code in self.codes:
             for table in ("blocks", "cosignatures"):
