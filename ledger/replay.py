@@ -10,13 +10,14 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor, Future
+from contextlib import suppress
 from dataclasses import dataclass, field
 from enum import IntEnum
 from itertools import chain, compress
 
 from keys.signing import Check, DirectVerifier, verify_many
 from ledger.admission import MAX_POSTS
-from ledger.block import MAX_BLOCK_ENTRIES, BadBlock, is_record
+from ledger.block import MAX_BLOCK_ENTRIES, BadBlock, decode_record, is_record
 from ledger.checkpoint import parse_checkpoint
 from ledger.entry import ENTRY_PREFIX
 from ledger.genesis import network_id_of
@@ -58,8 +59,22 @@ class Problem:
 
 
 @dataclass(frozen=True, slots=True)
+class Offence:
+    """What the consensus engine proved against a validator; `index` is that of the block record."""
+
+    index: int
+    post: str
+    offence: str
+    height: int
+    time: int
+
+
+@dataclass(frozen=True, slots=True)
 class ReplayReport:
-    """What a replay found. `entries` counts signed entries; `size` and `root` are those of the leaves that it took."""
+    """What a replay found. `entries` counts signed entries; `size` and `root` are those of the leaves that it took.
+
+    `offences` are those of validators that blocks record, the first 100: the ledger is whole all the same.
+    """
 
     ok: bool
     level: Level
@@ -67,6 +82,7 @@ class ReplayReport:
     size: int
     root: bytes
     problems: tuple[Problem, ...]
+    offences: tuple[Offence, ...] = ()
 
 
 def replay(
@@ -128,6 +144,7 @@ class _Run:
         self._shape = Shape(rules, with_hashes=level >= Level.HASHES, report=self._report)
         self._machine: Machine | None = None
         self._problems: list[Problem] = []
+        self._offences: list[Offence] = []
         self._entries = 0
         self._is_broken = False
 
@@ -167,7 +184,9 @@ class _Run:
         elif log.size == 0 and not self._problems:
             self._report(0, Malformed("empty-log", "the log has no founding block"))
         problems = tuple(self._problems)
-        return ReplayReport(not problems, self._level, self._entries, log.size, log.root, problems)
+        return ReplayReport(
+            not problems, self._level, self._entries, log.size, log.root, problems, tuple(self._offences)
+        )
 
     def _take_signatures(self, window: _Window) -> None:
         results = ((checks, future.result() if future else verify_many(checks)) for checks, future in window.tasks)
@@ -187,6 +206,15 @@ class _Run:
         elif not self._execute(leaves):
             return
         self._entries += sum(leaf[:1] == ENTRY_PREFIX for leaf in leaves)
+        self._note_offences(leaves[-1])
+
+    def _note_offences(self, record: bytes) -> None:
+        if len(self._offences) >= MAX_PROBLEMS:
+            return
+        index = (self._machine or self._shape).size - 1
+        with suppress(DutabartaError):  # at the lower levels a record that does not decode is a problem already
+            found = decode_record(record).misbehaviour
+            self._offences += [Offence(index, one.validator, one.offence, one.height, one.time) for one in found]
 
     def _execute(self, leaves: tuple[bytes, ...]) -> bool:
         try:

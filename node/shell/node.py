@@ -123,7 +123,14 @@ def _check_membership(config: NodeConfig, keys: NodeKeys, machine: Machine) -> N
     post = machine.state.post(config.post)
     if post is None:
         return  # admitted later: the log will say so
-    if post.cosigner_key != keys.cosigner.public_key.key or post.entry_key != keys.entry.public_key.key:
+    log_key, certificate = keys.log.public_key.key, keys.tls.certificate
+    is_own = (
+        post.cosigner_key == keys.cosigner.public_key.key
+        and post.entry_key == keys.entry.public_key.key
+        and post.log_key in (log_key, b"")
+        and certificate in (post.certificate, post.former_certificate)
+    )
+    if not is_own:
         raise Refused(
             "not-in-network",
             f"the keys in this folder are not those of post {config.post} on the ledger",
