@@ -15,6 +15,8 @@ from protos.errors import DutabartaError, Malformed, VerificationFailed
 
 MAX_PEERS_AHEAD = 128
 ASK_AGAIN_SECONDS = 5
+_ON_ITS_WAY = frozenset({"no-quorum", "unknown-log"})
+"""A checkpoint without its quorum yet; a note of one who was no validator at its size, or of HQ when it is none."""
 
 
 class Follower:
@@ -167,8 +169,8 @@ class Follower:
         try:
             policy.verify(note)
         except VerificationFailed as problem:
-            if problem.code == "no-quorum":
-                return []  # a checkpoint on its way to its quorum
+            if problem.code in _ON_ITS_WAY:
+                return []
             raise
         self._policy_size = size
         return [PolicyNote(size, note)]

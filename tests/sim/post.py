@@ -6,51 +6,32 @@ Actions are carried out by `do_<Action>`, messages by `on_<kind>`; those of the 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from ledger.checkpoint import parse_checkpoint
 from ledger.machine import Machine
+from ledger.merkle import leaf_hash
 from ledger.note import SignedNote
 from node import actions as act
 from node.anchor import Slots
+from node.broadcast import Broadcaster
 from node.chain import Chain
 from node.collect import Collector
 from node.follow import Follower
 from node.modules import MODULES
-from node.sequence import Solo
+from node.sequence import ACCEPTED, EntryOutcome, Solo
 from node.splitview import SplitViews
 from node.witness import Witness
 from sim.carrier import Carrier
+from sim.council import Council
 from sim.disk import Disk, StoredItem
+from sim.engine import SimEngine
 from support.network import PostKeys
 
+if TYPE_CHECKING:
+    from sim.world import World
+
 BLOCKS_PER_ANSWER = 32
-
-
-class World(Protocol):
-    """What a simulated node stands in."""
-
-    headquarters: str
-    verifier: Any
-    random: Any
-
-    def clock(self) -> int:
-        """POSIX seconds."""
-
-    def monotonic(self) -> float:
-        """Seconds."""
-
-    def send(self, source: str, target: str, message: tuple[Any, ...]) -> None:
-        """Hand a message to the network."""
-
-    def posts(self) -> Sequence[str]:
-        """All codes."""
-
-    def before(self, post: SimPost, action: act.Action) -> None:
-        """Called before each action is carried out: checks the invariants, and may crash the post."""
-
-    def proved(self, post: SimPost, item_hash: bytes, proof: bytes) -> None:
-        """A proof is stored: queue it for the addressees."""
 
 
 class SimPost:
@@ -67,12 +48,13 @@ class SimPost:
             self.chain,
             self.code,
             keys.cosigner,
-            log_signer=keys.log if self.is_headquarters else None,
             state=disk.sign_state,
             stopped=disk.stopped,
         )
         self.collector = Collector(self.chain, views, disk.policy[0])
-        self.solo = Solo(self.chain, disk.index_of) if self.is_headquarters else None
+        self.council = Council(world, self)
+        self.council.follow_network()
+        self._early: dict[str, tuple[int, bytes, bytes]] = {}
         self.slots = Slots(
             self.chain,
             self.code,
@@ -83,6 +65,11 @@ class SimPost:
             batches=disk.open_batches(),
         )
         self.carrier = Carrier(world, self.code, disk, self.chain, self.run, lambda: self.follower.final)
+
+    @property
+    def engine(self) -> SimEngine | None:
+        """The consensus engine, while it runs."""
+        return self.council.engine
 
     def start(self) -> None:
         """What a node does first."""
@@ -96,8 +83,7 @@ class SimPost:
         """About once a second."""
         now = self.world.clock()
         self.run(self.follower.tick(now))
-        if self.solo is not None and self.witness.may_order:
-            self.run(self.solo.tick(now))
+        self.council.tick()
         self.run(self.witness.advance(self.follower.final, now))
         self.run(self.slots.tick(now))
         self.run(self.carrier.sender.tick(self.world.monotonic(), self.chain.time_at(self.follower.final)))
@@ -116,14 +102,25 @@ class SimPost:
             getattr(self if hasattr(self, name) else self.carrier, name)(action)
 
     def do_Append(self, block: act.Append) -> None:
-        now = self.world.clock()
         self.disk.append(block)
-        if self.solo is not None:
-            self.solo.committed()
+        if isinstance(self.council.sequencer, Solo):
+            self.council.sequencer.committed()
+        self.appended(block)
+
+    def appended(self, block: act.Append) -> None:
+        """What follows from a durable block, whoever made it."""
+        now = self.world.clock()
         self.run(self.follower.appended(now))
         self.run(self.slots.appended(block.start, block.leaves))
+        if isinstance(self.council.sequencer, Broadcaster):
+            self.council.sequencer.appended(block.leaves)
+        self.council.follow_network()
         self.run(self.witness.advance(self.follower.final, now))
         self._broadcast(("block", block.start, block.leaves))
+        for peer, line in list(self._early.items()):
+            if line[0] <= self.chain.size:
+                del self._early[peer]
+                self.on_cosignature(peer, *line)
 
     def do_Final(self, final: act.Final) -> None:
         self.disk.final = final.size, final.note
@@ -145,7 +142,8 @@ class SimPost:
         self.slots.truncated(truncate.size)
 
     def do_FetchBlocks(self, fetch: act.FetchBlocks) -> None:
-        self.world.send(self.code, fetch.peer, ("get blocks", fetch.start, fetch.end))
+        if self.engine is None:  # the engine's blocks are not fetched
+            self.world.send(self.code, fetch.peer, ("get blocks", fetch.start, fetch.end))
 
     def do_DropPeer(self, drop: act.DropPeer) -> None:
         self.disk.alarms.append(("dropped-peer", drop.peer, drop.code))
@@ -180,10 +178,12 @@ class SimPost:
         self.disk.save_batch(batch)
 
     def do_SubmitEntry(self, entry: act.SubmitEntry) -> None:
-        if self.solo is not None:
-            self._answered(entry.leaf, self._order(entry.leaf))
+        outcome = self.order(entry.leaf)
+        if outcome is not None:
+            self._answered(entry.leaf, outcome.code)
         else:
-            self.world.send(self.code, self.world.headquarters, ("entry", entry.leaf))
+            validators = self.chain.machine.state.network().validators
+            self.world.send(self.code, self.world.random.choice(validators), ("entry", entry.leaf))
 
     def do_CatchUp(self, need: act.CatchUp) -> None:
         self.greet(need.peer)
@@ -214,7 +214,8 @@ class SimPost:
             self.run(self.follower.note_received(peer, note, now))
 
     def on_block(self, peer: str, start: int, leaves: tuple[bytes, ...]) -> None:
-        self.run(self.follower.block_received(peer, start, leaves, self.world.clock()))
+        if self.engine is None:
+            self.run(self.follower.block_received(peer, start, leaves, self.world.clock()))
 
     def on_note(self, peer: str, note: bytes) -> None:
         self.run(self.follower.note_received(peer, note, self.world.clock()))
@@ -225,6 +226,9 @@ class SimPost:
             self.world.send(self.code, peer, ("block", block.start, block.leaves))
 
     def on_cosignature(self, peer: str, size: int, root: bytes, line: bytes) -> None:
+        if self.engine is not None and size > self.chain.size:
+            self._early[peer] = size, root, line  # until the own engine has decided it
+            return
         self.run(self.collector.line_received(peer, size, root, line))
         self.world.send(self.code, peer, ("cosignature taken", size))
 
@@ -245,13 +249,16 @@ class SimPost:
         self.run(self.witness.own_newest(peer, size, root))
 
     def on_entry(self, peer: str, leaf: bytes) -> None:
-        if self.solo is not None:
-            self.world.send(self.code, peer, ("entry answer", leaf, self._order(leaf)))
+        outcome = self.order(leaf)
+        if outcome is not None:
+            self.world.send(self.code, peer, ("entry answer", leaf, outcome.code))
 
-    def _order(self, leaf: bytes) -> str:
-        """The own sequencer's answer."""
-        assert self.solo is not None
-        return self.solo.submit(leaf, self.world.clock()).code if self.witness.may_order else "busy"
+    def order(self, leaf: bytes) -> EntryOutcome | None:
+        """The own sequencer's answer; None at a post that orders nothing."""
+        outcome = self.council.submit(leaf)
+        if outcome is not None and outcome.code == ACCEPTED:
+            self.world.acknowledged.add(leaf_hash(leaf))
+        return outcome
 
     def on_entry_answer(self, _peer: str, leaf: bytes, code: str) -> None:
         self._answered(leaf, code)
@@ -281,7 +288,7 @@ class SimPost:
         return tuple(note for _, note in (self.disk.final, self.disk.policy) if note)
 
     def _broadcast(self, message: tuple[Any, ...]) -> None:
-        if self.is_headquarters:
+        if self.council.is_validator or self.is_headquarters:
             for code in self.world.posts():
                 if code != self.code:
                     self.world.send(self.code, code, message)
