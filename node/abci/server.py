@@ -15,13 +15,13 @@ from typing import TypeVar
 
 from node.abci import wire
 from node.abci.frames import encode_frame, read_frame
+from node.abci.sockets import socket_address
 from node.consensus import Application, CommitBlock
 from protos import abci_pb2 as pb
-from protos.errors import DutabartaError, Malformed, Refused
+from protos.errors import DutabartaError, Malformed
 
 _log = logging.getLogger(__name__)
 MAX_CONNECTIONS = 8
-MAX_SOCKET_PATH = 100
 _BACKLOG_BYTES = 1024 * 1024
 SNAPSHOT_REJECTED = 3
 SNAPSHOT_ABORTED = 2
@@ -65,10 +65,10 @@ class AbciServer:
         }
 
     async def start(self, path: Path) -> None:
-        """Listen at `path` (0600). Raises `Refused("path-too-long")`: a socket's path has at most about 100 bytes."""
-        check_socket_path(path)
+        """Listen at `path` (0600). Raises as `socket_address` does."""
         path.unlink(missing_ok=True)
-        self._server = await asyncio.start_unix_server(self._connected, path, limit=_BACKLOG_BYTES)
+        with socket_address(path) as address:
+            self._server = await asyncio.start_unix_server(self._connected, address, limit=_BACKLOG_BYTES)
         path.chmod(0o600)
 
     async def close(self) -> None:
@@ -167,17 +167,6 @@ class AbciServer:
         """Run in the worker thread; no two blocks at once, whatever number of consensus connections there may be."""
         async with self._consensus:
             return await asyncio.get_running_loop().run_in_executor(self._worker, work)
-
-
-def check_socket_path(path: Path) -> None:
-    """Raises `Refused("path-too-long")` for a path where no unix socket can be made."""
-    if len(bytes(path)) > MAX_SOCKET_PATH:
-        raise Refused(
-            "path-too-long",
-            f"{path} is too long for a socket: over {MAX_SOCKET_PATH} bytes",
-            hint="choose a shorter folder for the post",
-            path=path,
-        )
 
 
 def _fixed_answer(request: pb.Request) -> pb.Response:

@@ -17,7 +17,6 @@ from pathlib import Path
 from keys.public import SUITE_ED25519
 from keys.signing import SoftwareSigner
 from ledger.wire import MAX_LEAF_BYTES
-from node.abci.server import check_socket_path
 from node.comet.files import json_bytes, write_file
 from node.comet.restored import SignState, state_json
 from node.engine import INITIAL_HEIGHT, EngineStart, address_of
@@ -101,10 +100,8 @@ class EngineHome:
     ) -> None:
         """Write all files. `height` is the stored one; for `now` and `is_restored` see `SignState.settle`.
 
-        Raises `Refused("path-too-long")`, `Malformed("bad-sign-state")`.
+        Raises `Malformed("bad-sign-state")`.
         """
-        for socket in (self.app_socket, self.rpc_socket):
-            check_socket_path(socket)
         settings = self.path / "config"
         for folder in (self.folder, self.path, settings, self.path / "data"):
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -124,7 +121,7 @@ def config_toml(home: EngineHome, config: EngineConfig, is_own_key: bool) -> str
     key, state = (OWN_KEY, home.sign_state.path.name) if is_own_key else (THROWAWAY_KEY, THROWAWAY_STATE)
     sections: dict[str, dict[str, object]] = {
         "": {
-            "proxy_app": f"unix://{home.app_socket}",
+            "proxy_app": f"unix://../{home.app_socket.name}",
             "abci": "socket",
             "moniker": "dutabarta",
             "filter_peers": True,
@@ -132,7 +129,7 @@ def config_toml(home: EngineHome, config: EngineConfig, is_own_key: bool) -> str
             "priv_validator_state_file": f"data/{state}",
             "log_level": config.log_level,
         },
-        "rpc": {"laddr": f"unix://{home.rpc_socket}", "unsafe": True, "max_open_connections": 64},
+        "rpc": {"laddr": f"unix://../{home.rpc_socket.name}", "unsafe": True, "max_open_connections": 64},
         "p2p": {
             "laddr": f"tcp://{config.listen}",
             "persistent_peers": ",".join(one.dial for one in config.peers),

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from node.abci.sockets import socket_address
 from protos.errors import Unavailable
 
 MAX_ANSWER_BYTES = 4 * 1024 * 1024
@@ -80,7 +81,8 @@ class EngineRpc:
             return json.loads(data)
 
     async def _exchange(self, body: bytes) -> bytes:
-        reader, writer = await asyncio.open_unix_connection(self._socket, limit=_HEAD_BYTES)
+        with socket_address(self._socket) as address:
+            reader, writer = await asyncio.open_unix_connection(address, limit=_HEAD_BYTES)
         try:
             writer.write(
                 b"POST / HTTP/1.0\r\nHost: engine\r\nContent-Type: application/json\r\n"

@@ -20,6 +20,7 @@ from node.abci import wire
 from node.abci.frames import MAX_FRAME_BYTES, encode_frame, read_frame
 from node.abci.messages import Finalized, TxResult, ValidatorKey
 from node.abci.server import MAX_CONNECTIONS, AbciServer
+from node.abci.sockets import socket_address
 from node.chain import Chain
 from node.comet.program import VERSION
 from node.consensus import Application, CommitBlock
@@ -253,13 +254,29 @@ def test_connections_are_bounded(tmp_path: Path) -> None:
     serving(tmp_path, work)
 
 
-def test_a_path_too_long_for_a_socket_is_named(tmp_path: Path) -> None:
+def test_a_socket_in_a_deep_folder_is_served(tmp_path: Path) -> None:
     async def run() -> None:
         app, _ = recorded()
         server = AbciServer(app, lambda commit: None, VERSION)
-        with pytest.raises(Refused) as refused:
-            await server.start(tmp_path / ("x" * 120) / "app.sock")
-        assert refused.value.code == "path-too-long"
+        path = tmp_path / ("x" * 120) / "app.sock"
+        path.parent.mkdir()
+        await server.start(path)
+        with socket_address(path) as address:
+            reader, writer = await asyncio.open_unix_connection(address)
+        writer.write(encode_frame(pb.Request(echo=pb.RequestEcho(message="here")).SerializeToString()))
+        writer.write(encode_frame(pb.Request(flush=pb.RequestFlush()).SerializeToString()))
+        answer = pb.Response.FromString(await read_frame(reader) or b"")
+        assert answer.echo.message == "here"
+        writer.close()
         await server.close()
 
     asyncio.run(run())
+
+
+def test_a_path_too_long_for_a_socket_is_named_where_folders_cannot_be_bound(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("node.abci.sockets._OPEN_FOLDERS", tmp_path / "none")
+    with pytest.raises(Refused) as refused, socket_address(tmp_path / ("x" * 120) / "app.sock"):
+        pass
+    assert refused.value.code == "path-too-long"
