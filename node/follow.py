@@ -124,10 +124,13 @@ class Follower:
             return self._contradicted(peer, checkpoint, signed)
         if not self._chain.is_block_end(checkpoint.size):
             return []
+        actions: list[Action] = []
         try:
-            return self._advance(checkpoint, signed, note) + self._take_policy_note(checkpoint.size, note)
+            actions += self._advance(checkpoint, signed, note)
+            actions += self._take_policy_note(checkpoint.size, note)
         except VerificationFailed as problem:
-            return [DropPeer(peer, problem.code)]
+            actions.append(DropPeer(peer, problem.code))
+        return actions
 
     def _wait(self, peer: str, size: int, note: bytes, now: int) -> list[Action]:
         known = self._ahead.get(peer)

@@ -19,7 +19,7 @@ from node.chain import Chain
 from node.collect import Collector
 from node.follow import Follower
 from node.modules import MODULES
-from node.sequence import ACCEPTED, EntryOutcome, Solo
+from node.sequence import ACCEPTED, EntryOutcome, Solo, is_credible
 from node.splitview import SplitViews
 from node.witness import Witness
 from sim.carrier import Carrier
@@ -54,6 +54,7 @@ class SimPost:
         self.collector = Collector(self.chain, views, disk.policy[0])
         self.council = Council(world, self)
         self.council.follow_network()
+        self._known = 0
         self._early: dict[str, tuple[int, bytes, bytes]] = {}
         self.slots = Slots(
             self.chain,
@@ -200,7 +201,10 @@ class SimPost:
     # --- messages ----------------------------------------------------------------------------------------------
 
     def receive(self, peer: str, message: tuple[Any, ...]) -> None:
-        """A message of another post."""
+        """A message of another post; nobody talks to one that the own ledger does not know, or has retired."""
+        known = self.chain.machine.state.post(peer)
+        if known is None or not known.is_active:
+            return
         kind, *content = message
         name = "on_" + kind.replace(" ", "_")
         getattr(self if hasattr(self, name) else self.carrier, name)(peer, *content)
@@ -251,7 +255,7 @@ class SimPost:
     def on_entry(self, peer: str, leaf: bytes) -> None:
         outcome = self.order(leaf)
         if outcome is not None:
-            self.world.send(self.code, peer, ("entry answer", leaf, outcome.code))
+            self.world.send(self.code, peer, ("entry answer", leaf, outcome, self.chain.size))
 
     def order(self, leaf: bytes) -> EntryOutcome | None:
         """The own sequencer's answer; None at a post that orders nothing."""
@@ -260,8 +264,11 @@ class SimPost:
             self.world.acknowledged.add(leaf_hash(leaf))
         return outcome
 
-    def on_entry_answer(self, _peer: str, leaf: bytes, code: str) -> None:
-        self._answered(leaf, code)
+    def on_entry_answer(self, _peer: str, leaf: bytes, outcome: EntryOutcome, size: int) -> None:
+        if outcome.index is not None:
+            self._known = max(self._known, outcome.index + 1)
+        if is_credible(outcome.code, size, max(self._known, self.chain.size)):
+            self._answered(leaf, outcome.code)
 
     # --- the desk ----------------------------------------------------------------------------------------------
 

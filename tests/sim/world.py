@@ -135,6 +135,7 @@ class World:
     def live_through_chaos(self) -> None:
         """Everybody starts, cables are released, links are bad and nodes die; then the network is calm again."""
         chaos = Chaos(self)
+        chaos.begin()
         for code in self.posts():
             self._begin(code)
         for _ in range(self.plan.cables):
@@ -142,7 +143,6 @@ class World:
         self.every(1.0, self._follow_ledger)
         self.every(1.0, self.roots.tick)
         self.every(0.7, self._order_tick)
-        chaos.begin()
         self.live(self.plan.chaos_seconds)
         chaos.end()
 
