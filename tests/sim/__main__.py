@@ -28,7 +28,7 @@ def main() -> None:
     finally:
         print(
             f"{time.monotonic() - started:.1f} s, {world.time.now:.0f} simulated; {world.crashes} crashes, "
-            f"{len(world.cables())} cables, {world.network.sent} messages, {world.network.lost} lost, "
+            f"{len(world.officers.cables())} cables, {world.network.sent} messages, {world.network.lost} lost, "
             f"a log of {world.disks[world.headquarters].size} leaves"
         )
     print("settled: equal roots, every cable at every addressee, every proof verifies")

@@ -16,7 +16,6 @@ from node.actions import Append
 from node.modules import MODULES
 from support.network import OfficerKeys, TerminalKeys, TestNetwork
 
-
 SEED = 82
 
 

@@ -45,7 +45,13 @@ def _nodes(world: World) -> Iterator[str]:
             for one in node.disk.items.values()
             if one.state == "queued" or (one.state == "incoming" and one.parcel.destination == code)
         ]
-        if queued or node.carrier.sender.parcels or node.disk.waiting or node.disk.batches or world.drawers.get(code):
+        if (
+            queued
+            or node.carrier.sender.parcels
+            or node.disk.waiting
+            or node.disk.batches
+            or world.officers.drawers.get(code)
+        ):
             yield f"{code} has {len(queued)} items, {len(node.disk.waiting)} waiting, {len(node.disk.batches)} batches"
 
 
@@ -62,27 +68,27 @@ def _logs(world: World) -> Iterator[str]:
 
 
 def _cables(world: World) -> Iterator[str]:
-    if len(world.cables()) != world.plan.cables:
-        yield f"{len(world.cables())} of {world.plan.cables} cables were released"
-    for cable in world.cables():
+    if len(world.officers.cables()) != world.plan.cables:
+        yield f"{len(world.officers.cables())} of {world.plan.cables} cables were released"
+    for cable in world.officers.cables():
         name = cable.envelope_id.hex()[:8]
         for code in cable.addressees:
-            opened = world.terminals[code].opened.get(cable.envelope_id)
+            opened = world.officers.terminals[code].opened.get(cable.envelope_id)
             if opened != cable.inner_hash:
                 yield f"cable {name} of {cable.origin} is not at {code}"
-            if cable.envelope_id not in world.terminals[code].proofs:
+            if cable.envelope_id not in world.officers.terminals[code].proofs:
                 yield f"the proof of cable {name} is not at {code}"
-        if world.terminals[cable.origin].receipts.get(cable.envelope_id, set()) != set(cable.addressees):
+        if world.officers.terminals[cable.origin].receipts.get(cable.envelope_id, set()) != set(cable.addressees):
             yield f"{cable.origin} lacks receipts of cable {name}"
-    expected = sum(len(cable.addressees) for cable in world.cables())
-    if sum(len(one.opened) for one in world.terminals.values()) > expected:
+    expected = sum(len(cable.addressees) for cable in world.officers.cables())
+    if sum(len(one.opened) for one in world.officers.terminals.values()) > expected:
         yield "a cable was opened at a post that it was not for"
 
 
 def _proofs(world: World) -> Iterator[str]:
     """Every addressee's copy of every proof verifies under the policy of the network."""
-    for cable in world.cables():
-        proofs = {world.terminals[code].proofs[cable.envelope_id] for code in cable.addressees}
+    for cable in world.officers.cables():
+        proofs = {world.officers.terminals[code].proofs[cable.envelope_id] for code in cable.addressees}
         for proof in sorted(proofs):
             _verify(world, cable, proof)
         yield from (f"two proofs of {cable.envelope_id.hex()[:8]}" for _ in range(len(proofs) > 1))

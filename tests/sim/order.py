@@ -7,6 +7,7 @@ never changes, and reaches an engine from any other one that has it and can be r
 from __future__ import annotations
 
 from collections.abc import Collection
+from functools import partial
 from typing import TYPE_CHECKING
 
 from node.abci.messages import Finalized, Offence, Proposal, ValidatorKey
@@ -121,7 +122,7 @@ class IdealOrder:
         return [*txs[:at], *bad, *txs[at:]]
 
     def _lie(self, height: int, near: dict[str, SimEngine]) -> None:
-        """A Byzantine proposer: a block that no correct validator may vote for, or an unusual one that all judge alike."""
+        """A Byzantine proposer: a block that nobody correct may vote for, or an unusual one that all judge alike."""
         self.lies += 1
         some = self.random.choice(sorted(near))
         txs, leaves = list(near[some].mempool), near[some].post.disk.newest_leaves()
@@ -142,7 +143,7 @@ class IdealOrder:
             self.decide(proposal)
 
     def _answers(self, proposal: Proposal, near: dict[str, SimEngine]) -> list[bool]:
-        found = (self.world.ask(code, lambda one=one: one.process(proposal)) for code, one in near.items())
+        found = (self.world.ask(code, partial(one.process, proposal)) for code, one in near.items())
         return [one for one in found if one is not None]
 
     # --- engines -------------------------------------------------------------------------------------------------
@@ -173,7 +174,7 @@ class IdealOrder:
             near = self._hearing(code, self.engines()).values()
             txs = [tx for one in near for tx in one.mempool if tx not in engine.mempool]
             newest = self._newest_among(near)
-            self.world.ask(code, lambda engine=engine, txs=txs, newest=newest: _bring(engine, txs, newest))
+            self.world.ask(code, partial(_bring, engine, txs, newest))
 
     def _newest_among(self, engines: Collection[SimEngine]) -> int:
         """The newest height that these can know of: a quorum of validators comes to the same decision again."""

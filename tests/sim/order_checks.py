@@ -76,6 +76,8 @@ def _engine(world: World, order: IdealOrder) -> Iterator[str]:
         for one in block.offences
         if one.address in owners and one.kind in OFFENCES
     ]
-    named = [(one.validator, one.offence) for leaf in stored if is_record(leaf) for one in decode_record(leaf).misbehaviour]
+    named = [
+        (one.validator, one.offence) for leaf in stored if is_record(leaf) for one in decode_record(leaf).misbehaviour
+    ]
     if named != offences:
         yield f"misbehaviour on the log: {named}, in blocks: {offences}"

@@ -1,6 +1,6 @@
 """A simulated node: the real state machines of node/, over a Disk and the simulated network.
 
-Actions are carried out by `do_<Action>`, messages by `on_<kind>`; those of the courier are in carrier.py.
+Actions are carried out by `do_<Action>`. Messages, `on_<kind>`, are in peering.py, all of the courier in carrier.py.
 """
 
 from __future__ import annotations
@@ -8,10 +8,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from ledger.checkpoint import parse_checkpoint
 from ledger.machine import Machine
 from ledger.merkle import leaf_hash
-from ledger.note import SignedNote
 from node import actions as act
 from node.anchor import Slots
 from node.broadcast import Broadcaster
@@ -19,19 +17,18 @@ from node.chain import Chain
 from node.collect import Collector
 from node.follow import Follower
 from node.modules import MODULES
-from node.sequence import ACCEPTED, EntryOutcome, Solo, is_credible
+from node.sequence import ACCEPTED, EntryOutcome, Solo
 from node.splitview import SplitViews
 from node.witness import Witness
 from sim.carrier import Carrier
 from sim.council import Council
 from sim.disk import Disk, StoredItem
 from sim.engine import SimEngine
+from sim.peering import Peering
 from support.network import PostKeys
 
 if TYPE_CHECKING:
     from sim.world import World
-
-BLOCKS_PER_ANSWER = 32
 
 
 class SimPost:
@@ -54,8 +51,7 @@ class SimPost:
         self.collector = Collector(self.chain, views, disk.policy[0])
         self.council = Council(world, self)
         self.council.follow_network()
-        self._known = 0
-        self._early: dict[str, tuple[int, bytes, bytes]] = {}
+        self.peering = Peering(world, self)
         self.slots = Slots(
             self.chain,
             self.code,
@@ -89,10 +85,6 @@ class SimPost:
         self.run(self.slots.tick(now))
         self.run(self.carrier.sender.tick(self.world.monotonic(), self.chain.time_at(self.follower.final)))
 
-    def greet(self, peer: str) -> None:
-        """Open a stream: both sides' newest checkpoints and clocks."""
-        self.world.send(self.code, peer, ("hello", self._newest_notes(), self.world.clock(), True))
-
     # --- actions -----------------------------------------------------------------------------------------
 
     def run(self, actions: Sequence[act.Action]) -> None:
@@ -101,6 +93,15 @@ class SimPost:
             self.world.before(self, action)
             name = f"do_{type(action).__name__}"
             getattr(self if hasattr(self, name) else self.carrier, name)(action)
+
+    def receive(self, peer: str, message: tuple[Any, ...]) -> None:
+        """A message of another post; nobody talks to one that the own ledger does not know, or has retired."""
+        known = self.chain.machine.state.post(peer)
+        if known is None or not known.is_active:
+            return
+        kind, *content = message
+        name = "on_" + kind.replace(" ", "_")
+        getattr(self.peering if hasattr(self.peering, name) else self.carrier, name)(peer, *content)
 
     def do_Append(self, block: act.Append) -> None:
         self.disk.append(block)
@@ -117,16 +118,13 @@ class SimPost:
             self.council.sequencer.appended(block.leaves)
         self.council.follow_network()
         self.run(self.witness.advance(self.follower.final, now))
-        self._broadcast(("block", block.start, block.leaves))
-        for peer, line in list(self._early.items()):
-            if line[0] <= self.chain.size:
-                del self._early[peer]
-                self.on_cosignature(peer, *line)
+        self.peering.broadcast(("block", block.start, block.leaves))
+        self.peering.appended()
 
     def do_Final(self, final: act.Final) -> None:
         self.disk.final = final.size, final.note
         self.run(self.witness.advance(final.size, self.world.clock()))
-        self._broadcast(("note", final.note))
+        self.peering.broadcast(("note", final.note))
 
     def do_PolicyNote(self, policy: act.PolicyNote) -> None:
         if policy.size <= self.disk.policy[0]:
@@ -135,7 +133,7 @@ class SimPost:
         self.disk.lines = {code: line for code, line in self.disk.lines.items() if line.size > policy.size}
         self.run(self.follower.note_received(self.code, policy.note, self.world.clock()))
         self.run(self.slots.policy_note(policy.size, policy.note))
-        self._broadcast(("note", policy.note))
+        self.peering.broadcast(("note", policy.note))
 
     def do_Truncate(self, truncate: act.Truncate) -> None:
         self.disk.truncate(truncate.size)
@@ -181,13 +179,13 @@ class SimPost:
     def do_SubmitEntry(self, entry: act.SubmitEntry) -> None:
         outcome = self.order(entry.leaf)
         if outcome is not None:
-            self._answered(entry.leaf, outcome.code)
+            self.run(self.slots.answered(entry.leaf, outcome.code, outcome.text))
         else:
             validators = self.chain.machine.state.network().validators
             self.world.send(self.code, self.world.random.choice(validators), ("entry", entry.leaf))
 
     def do_CatchUp(self, need: act.CatchUp) -> None:
-        self.greet(need.peer)
+        self.peering.greet(need.peer)
 
     def do_BatchSettled(self, settled: act.BatchSettled) -> None:
         self.disk.batches[settled.sequence] = self.disk.batches[settled.sequence][0], settled.index
@@ -196,66 +194,9 @@ class SimPost:
         self.disk.proofs.update(proofs.proofs)
         del self.disk.batches[proofs.sequence]
         for item_hash, proof in proofs.proofs.items():
-            self.world.proved(self, item_hash, proof)
+            self.world.officers.proved(self.code, item_hash, proof)
 
-    # --- messages ----------------------------------------------------------------------------------------------
-
-    def receive(self, peer: str, message: tuple[Any, ...]) -> None:
-        """A message of another post; nobody talks to one that the own ledger does not know, or has retired."""
-        known = self.chain.machine.state.post(peer)
-        if known is None or not known.is_active:
-            return
-        kind, *content = message
-        name = "on_" + kind.replace(" ", "_")
-        getattr(self if hasattr(self, name) else self.carrier, name)(peer, *content)
-
-    def on_hello(self, peer: str, notes: Sequence[bytes], clock: int, asks: bool) -> None:
-        now = self.world.clock()
-        self.run(self.witness.peer_clock(peer, clock, now))
-        if asks:
-            self.world.send(self.code, peer, ("hello", self._newest_notes(), now, False))
-        for note in notes:
-            self.run(self.follower.note_received(peer, note, now))
-
-    def on_block(self, peer: str, start: int, leaves: tuple[bytes, ...]) -> None:
-        if self.engine is None:
-            self.run(self.follower.block_received(peer, start, leaves, self.world.clock()))
-
-    def on_note(self, peer: str, note: bytes) -> None:
-        self.run(self.follower.note_received(peer, note, self.world.clock()))
-
-    def on_get_blocks(self, peer: str, start: int, end: int) -> None:
-        wanted = [block for block in self.disk.blocks if start <= block.start < end]
-        for block in wanted[:BLOCKS_PER_ANSWER]:
-            self.world.send(self.code, peer, ("block", block.start, block.leaves))
-
-    def on_cosignature(self, peer: str, size: int, root: bytes, line: bytes) -> None:
-        if self.engine is not None and size > self.chain.size:
-            self._early[peer] = size, root, line  # until the own engine has decided it
-            return
-        self.run(self.collector.line_received(peer, size, root, line))
-        self.world.send(self.code, peer, ("cosignature taken", size))
-
-    def on_cosignature_taken(self, peer: str, size: int) -> None:
-        self.witness.delivered(peer, size)
-
-    def on_get_own_newest(self, peer: str) -> None:
-        line = self.disk.lines.get(peer)
-        newest = (line.size, line.root) if line else (0, b"")
-        for note in self._newest_notes():
-            signed = SignedNote.decode(note)
-            checkpoint = parse_checkpoint(signed.text)
-            if any(one.name.endswith("/" + peer) for one in signed.signatures):
-                newest = max(newest, (checkpoint.size, checkpoint.root))
-        self.world.send(self.code, peer, ("own newest", *newest))
-
-    def on_own_newest(self, peer: str, size: int, root: bytes) -> None:
-        self.run(self.witness.own_newest(peer, size, root))
-
-    def on_entry(self, peer: str, leaf: bytes) -> None:
-        outcome = self.order(leaf)
-        if outcome is not None:
-            self.world.send(self.code, peer, ("entry answer", leaf, outcome, self.chain.size))
+    # --- entries -------------------------------------------------------------------------------------------------
 
     def order(self, leaf: bytes) -> EntryOutcome | None:
         """The own sequencer's answer; None at a post that orders nothing."""
@@ -263,12 +204,6 @@ class SimPost:
         if outcome is not None and outcome.code == ACCEPTED:
             self.world.acknowledged.add(leaf_hash(leaf))
         return outcome
-
-    def on_entry_answer(self, _peer: str, leaf: bytes, outcome: EntryOutcome, size: int) -> None:
-        if outcome.index is not None:
-            self._known = max(self._known, outcome.index + 1)
-        if is_credible(outcome.code, size, max(self._known, self.chain.size)):
-            self._answered(leaf, outcome.code)
 
     # --- the desk ----------------------------------------------------------------------------------------------
 
@@ -287,15 +222,3 @@ class SimPost:
         for block in self.disk.blocks:
             machine.replay_block(block.leaves)
         return machine
-
-    def _answered(self, leaf: bytes, code: str) -> None:
-        self.run(self.slots.answered(leaf, code, code))
-
-    def _newest_notes(self) -> tuple[bytes, ...]:
-        return tuple(note for _, note in (self.disk.final, self.disk.policy) if note)
-
-    def _broadcast(self, message: tuple[Any, ...]) -> None:
-        if self.council.is_validator or self.is_headquarters:
-            for code in self.world.posts():
-                if code != self.code:
-                    self.world.send(self.code, code, message)

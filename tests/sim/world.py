@@ -7,17 +7,14 @@ from dataclasses import dataclass, field
 from random import Random
 from typing import Any, TypeVar
 
-from ledger.state import State
 from node import actions as act
 from node.abci.messages import Proposal
-from node.courier import ItemKind
 from node.engine import EngineStart
-from protos.errors import DutabartaError
 from sim.base import SEED, base_of
 from sim.chaos import Chaos
-from sim.desk import Deposit, SentCable, Terminal, parcel_of
-from sim.disk import Disk, StoredItem
+from sim.disk import Disk
 from sim.network import Clock, Network
+from sim.officers import Officers
 from sim.order import IdealOrder
 from sim.plan import Mode, Plan, council_of
 from sim.post import SimPost
@@ -59,8 +56,7 @@ class World:
         for block in () if is_comet else self.base.history:
             self.disks[self.headquarters].append(block)
         self.nodes: dict[str, SimPost | None] = {}
-        self.terminals = {code: Terminal(code, self.base, self.random, self.verifier) for code in self.posts()}
-        self.drawers: dict[str, list[Deposit]] = {code: [] for code in self.posts()}
+        self.officers = Officers(self)
         self.signed: dict[str, list[tuple[int, bytes]]] = {one.code: [] for one in known}
         self.acknowledged: set[bytes] = set()
         self.steady = set(self.base.network.machine().state.network().validators)
@@ -115,15 +111,6 @@ class World:
         if self.is_chaos and self.random.random() < self.plan.crash_chance:
             raise Crash
 
-    def proved(self, post: SimPost, item_hash: bytes, proof: bytes) -> None:
-        """The originating node sends a cable's proof to every addressee's node."""
-        cable = next((one for one in self.terminals[post.code].sent.values() if one.item_hash == item_hash), None)
-        if cable is None:
-            return
-        parcels = [(one, parcel_of(ItemKind.PROOF, proof, post.code, one, 1, 0)) for one in cable.addressees]
-        items = [StoredItem(parcel, proof, cable.envelope_id, "queued") for _, parcel in parcels]
-        self.drawers[post.code].append(Deposit(tuple(items), b"", None))
-
     def _check_signature(self, code: str, state: act.SaveSignState) -> None:
         past = self.signed[code]
         if past and (state.size < past[-1][0] or (state.size == past[-1][0] and state.root != past[-1][1])):
@@ -139,7 +126,7 @@ class World:
         for code in self.posts():
             self._begin(code)
         for _ in range(self.plan.cables):
-            self.time.after(self.random.uniform(5, self.plan.chaos_seconds), self._release)
+            self.time.after(self.random.uniform(5, self.plan.chaos_seconds), self.officers.release)
         self.every(1.0, self._follow_ledger)
         self.every(1.0, self.roots.tick)
         self.every(0.7, self._order_tick)
@@ -232,41 +219,14 @@ class World:
             return
         self._call(code, node.tick)
         if self.nodes[code] is node and self.random.random() < 0.3:
-            node.greet(self._upstream(code))
-        if self.nodes[code] is node and code in self.terminals:
-            self._call(code, lambda: self._terminal_works(node))
+            node.peering.greet(self._upstream(code))
+        if self.nodes[code] is node:
+            self._call(code, lambda: self.officers.work(node))
 
     def _upstream(self, code: str) -> str:
         if code != self.headquarters and self.random.random() < 0.8:
             return self.headquarters
         return self.random.choice([one for one in self.posts() if one != code])
-
-    # --- terminals -----------------------------------------------------------------------------------------
-
-    def _terminal_works(self, node: SimPost) -> None:
-        """Look into the inbox, and hand in what the node has not taken yet."""
-        states = KnownStates(node)
-        checkpoint = node.chain.checkpoint(node.follower.final)
-        terminal, drawer = self.terminals[node.code], self.drawers[node.code]
-        drawer += terminal.look(node.disk, states, checkpoint.size, checkpoint.root)
-        while drawer:
-            node.enter(drawer[0].items, drawer[0].body, drawer[0].anchored)
-            drawer.pop(0)
-
-    def _release(self) -> None:
-        """Some officer sends a cable, as soon as his terminal can see everybody's prekeys."""
-        desks = list(self.terminals)
-        code = self.random.choice(desks)
-        node = self.nodes[code]
-        if node is None or node.follower.final < self.base.size:
-            self.time.after(3, self._release)
-            return
-        others = [one for one in desks if one != code]
-        addressees = sorted(self.random.sample(others, self.random.choice((1, 1, 2, 3, min(20, len(others))))))
-        size, text = node.follower.final, "x" * self.random.choice((10, 1000, 30_000))
-        state = node.chain.machine.state_at(size)
-        deposit = self.terminals[code].release(state, size, addressees, self.random.randint(1, 4), text)
-        self.drawers[code].append(deposit)
 
     # --- links ---------------------------------------------------------------------------------------------
 
@@ -277,23 +237,3 @@ class World:
             is_open = self.network.is_open(code, peer)
             event = node.carrier.sender.linked if is_open else node.carrier.sender.unlinked
             self._call(code, lambda: node.run(event(peer, now)))
-
-    def cables(self) -> list[SentCable]:
-        """Every cable released anywhere."""
-        return [cable for terminal in self.terminals.values() for cable in terminal.sent.values()]
-
-
-class KnownStates:
-    """The states that a node can show for an envelope's S."""
-
-    def __init__(self, node: SimPost) -> None:
-        self._node = node
-
-    def __contains__(self, size: int) -> bool:
-        return size <= self._node.follower.final
-
-    def __getitem__(self, size: int) -> State:
-        try:
-            return self._node.chain.machine.state_at(size)
-        except DutabartaError:
-            return self._node.chain.machine.state
