@@ -15,6 +15,7 @@ from ledger.wire import MAX_LEAF_BYTES
 from node.chain import Chain
 from node.sequence import (
     ACCEPTED,
+    BUSY,
     MAX_POOL_BYTES,
     MAX_POOL_ENTRIES,
     MAX_REMEMBERED,
@@ -60,7 +61,7 @@ class Broadcaster:
         if known.code in (ACCEPTED, PENDING):
             return known
         if len(self._pool) >= MAX_POOL_ENTRIES or self._pool_bytes + len(leaf) > MAX_POOL_BYTES:
-            return EntryOutcome("busy", "the pool of entries is full; send the same bytes again later")
+            return EntryOutcome(BUSY, "the pool of entries is full; send the same bytes again later")
         refusal = self._refusal(leaf)
         if refusal is not None:
             return self._remember(entry_hash, refusal)

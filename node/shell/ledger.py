@@ -23,7 +23,7 @@ from node.chain import Chain
 from node.collect import Collector
 from node.follow import Follower
 from node.secrets import NodeKeys
-from node.sequence import EntryOutcome, Solo
+from node.sequence import BUSY, EntryOutcome, Solo
 from node.shell.outbox import Outbox
 from node.shell.pulse import Pulse
 from node.shell.recovery import COSIGNER, StoredLog
@@ -196,7 +196,7 @@ class LedgerShell:
         if self.sequencer is None:
             raise Refused("not-a-validator", f"{self.post} does not order entries")
         if not self.witness.may_order:  # on a log that is behind, a good entry looks like a bad one
-            return EntryOutcome("busy", "this node does not order now; send the same bytes again later")
+            return EntryOutcome(BUSY, "this node does not order now; send the same bytes again later")
         return self.sequencer.submit(leaf, self.clock())
 
     async def has_decided(self, size: int) -> None:
