@@ -44,33 +44,34 @@ class EngineRpc:
 
     async def status(self) -> EngineStatus:
         """Height and whether it catches up."""
-        answer = await self._call("status")
+        answer = await self.call("status")
         with _read("status"):
             sync = answer["result"]["sync_info"]
             return EngineStatus(int(sync["latest_block_height"]), bool(sync["catching_up"]))
 
     async def peers(self) -> frozenset[str]:
         """The ids of the connected peers."""
-        answer = await self._call("net_info")
+        answer = await self.call("net_info")
         with _read("net_info"):
             return frozenset(str(one["node_info"]["id"]) for one in answer["result"]["peers"])
 
     async def dial(self, peers: list[str]) -> None:
         """Dial these (id@host:port) now, whatever back-off the engine is in."""
-        answer = await self._call("dial_peers", peers=peers, persistent=True, unconditional=False, private=False)
+        answer = await self.call("dial_peers", peers=peers, persistent=True, unconditional=False, private=False)
         with _read("dial_peers"):
             answer["result"]
 
     async def broadcast(self, tx: bytes) -> Broadcasted:
         """Into the pool. What is there already counts as taken."""
-        answer = await self._call("broadcast_tx_sync", tx=base64.b64encode(tx).decode())
+        answer = await self.call("broadcast_tx_sync", tx=base64.b64encode(tx).decode())
         with _read("broadcast_tx_sync"):
             if "error" in answer:
                 text = str(answer["error"].get("data") or answer["error"].get("message"))
                 return Broadcasted(IN_CACHE in text, text)
             return Broadcasted(answer["result"]["code"] == 0, str(answer["result"]["log"]))
 
-    async def _call(self, method: str, **params: object) -> Any:
+    async def call(self, method: str, **params: object) -> Any:
+        """Any method of the engine's RPC; the whole answer, with its `result` or `error`."""
         body = json.dumps({"jsonrpc": "2.0", "id": 1, "method": method, "params": params}).encode()
         try:
             async with asyncio.timeout(self._seconds):
