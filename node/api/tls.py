@@ -11,8 +11,10 @@ import hashlib
 import os
 import socket
 import ssl
+import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from typing import cast
 
 import grpc
 from cryptography import x509
@@ -29,6 +31,7 @@ _NAME_SUFFIX = ".dutabarta"
 _NOT_BEFORE = datetime.datetime(2020, 1, 1, tzinfo=datetime.UTC)
 _NOT_AFTER = datetime.datetime(9999, 12, 31, 23, 59, 59, tzinfo=datetime.UTC)  # RFC 5280 §4.1.2.5: no expiry
 _FETCH_SECONDS = 10.0
+_GRACE_SECONDS = 0.2  # a handshake takes its reference within microseconds
 # Without keyCertSign (RFC 5280 §4.2.1.3) no pinned certificate can vouch for another one.
 _SIGNS_HANDSHAKES_ONLY = x509.KeyUsage(
     digital_signature=True,
@@ -113,19 +116,46 @@ def der_of(pem: bytes) -> bytes:
     return ssl.PEM_cert_to_DER_cert(pem.decode())
 
 
+class _Trust:
+    """The roots of one listening port, given to gRPC only when they have changed.
+
+    gRPC's core asks under a lock, but starts the handshake outside it, and frees the roots it replaces although another
+    thread may be starting one with them (grpc/grpc#36693, a crash). While it waits here, none can pass the lock, and
+    those that have passed get the time they need to take their reference.
+    """
+
+    def __init__(self, identity: TlsIdentity, live: Callable[[], Iterable[bytes]]) -> None:
+        self._pair = (identity.key_pem, pem_of(identity.certificate))
+        self._live = live
+        self._given = self._roots()
+
+    def first(self) -> grpc.ServerCertificateConfiguration:
+        return grpc.ssl_server_certificate_configuration([self._pair], self._given)
+
+    def changed(self) -> grpc.ServerCertificateConfiguration | None:
+        """The configuration for the next handshakes; None: as before."""
+        roots = self._roots()
+        if roots == self._given:
+            return None
+        time.sleep(_GRACE_SECONDS)
+        self._given = roots
+        return grpc.ssl_server_certificate_configuration([self._pair], roots)
+
+    def _roots(self) -> bytes:
+        # An empty root list would mean "the system's roots": with nobody on the ledger yet, trust only oneself.
+        return b"".join(sorted(pem_of(certificate) for certificate in self._live())) or self._pair[1]
+
+
 def server_credentials(identity: TlsIdentity, live: Callable[[], Iterable[bytes]]) -> grpc.ServerCredentials:
-    """Server credentials that accept exactly the certificates `live` returns (DER), asked at every handshake.
+    """Credentials of one listening port that accept exactly what `live` returns (DER), asked at every handshake.
 
     `live` is called from gRPC's own threads and must be safe there.
     """
-    pair = (identity.key_pem, pem_of(identity.certificate))
-
-    def configuration() -> grpc.ServerCertificateConfiguration:
-        # An empty root list would mean "the system's roots": with nobody on the ledger yet, trust only oneself.
-        roots = b"".join(sorted(pem_of(certificate) for certificate in live())) or pair[1]
-        return grpc.ssl_server_certificate_configuration([pair], roots)
-
-    return grpc.dynamic_ssl_server_credentials(configuration(), configuration, require_client_authentication=True)
+    trust = _Trust(identity, live)
+    changed = cast(
+        Callable[[], grpc.ServerCertificateConfiguration], trust.changed
+    )  # gRPC takes None, its types do not
+    return grpc.dynamic_ssl_server_credentials(trust.first(), changed, require_client_authentication=True)
 
 
 def channel_credentials(identity: TlsIdentity, server_certificate: bytes) -> grpc.ChannelCredentials:

@@ -26,7 +26,7 @@ MOST_POINTS = 1_000
 
 
 class Mortal:
-    """Posts whose nodes die at chosen points; `sent` are the cables of the whole module, by originating post."""
+    """Posts whose nodes die at chosen points; `sent` are the cables of the whole test, by originating post."""
 
     def __init__(self, posts: Exercise) -> None:
         self.posts = posts
@@ -108,9 +108,9 @@ class Mortal:
         return [one.envelope_id for one in every if code in one.posts and one.post != code]
 
 
-@pytest.fixture(scope="module")
-def mortal(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mortal]:
-    with exercise(tmp_path_factory.mktemp("mortal"), HQ, *MISSIONS) as posts:
+@pytest.fixture
+def mortal(tmp_path: Path) -> Iterator[Mortal]:
+    with exercise(tmp_path / "mortal", HQ, *MISSIONS) as posts:
         for code in posts.codes:
             posts.sync(code)
         posts.settle()

@@ -1,6 +1,9 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import subprocess
+import sys
 from collections.abc import Callable, Iterable
 
 import grpc
@@ -13,6 +16,7 @@ from hypothesis import strategies as st
 from node.api import tls
 from node.api.tls import TlsIdentity, channel_credentials, channel_options, make_identity
 from protos.errors import Malformed, Unavailable, VerificationFailed
+from support.processes import ROOT, plain
 from support.relay import KEY_SHARE, SUPPORTED_VERSIONS, TLS_1_3, X25519MLKEM768, Relay, server_hello
 
 
@@ -45,6 +49,7 @@ async def call(port: int, server_certificate: bytes, identity: TlsIdentity) -> b
         return answer
 
 
+PATHS = os.pathsep.join((str(ROOT), str(ROOT / "tests")))
 SERVER, OTHER, KNOWN, STRANGER = (make_identity() for _ in range(4))
 
 
@@ -127,6 +132,38 @@ def test_the_live_certificates_are_asked_for_at_every_handshake() -> None:
     asyncio.run(run())
 
 
+def test_grpc_gets_new_roots_only_after_a_change_and_a_pause(monkeypatch: pytest.MonkeyPatch) -> None:
+    pauses: list[float] = []
+    monkeypatch.setattr(tls.time, "sleep", pauses.append)
+    live = [KNOWN.certificate, OTHER.certificate]
+    trust = tls._Trust(SERVER, lambda: live)
+    live.reverse()
+    assert trust.changed() is None
+    live.pop()
+    assert trust.changed() is not None
+    assert trust.changed() is None
+    assert pauses == [tls._GRACE_SECONDS]
+
+
+def test_connections_opened_all_at_once_do_not_crash_the_listener() -> None:
+    """In a process of its own: a listener that replaces its roots at each handshake dies here of SIGSEGV."""
+    storm = subprocess.run([sys.executable, __file__], cwd=ROOT, env=plain({"PYTHONPATH": PATHS}), check=False)
+    assert storm.returncode == 0
+
+
+async def storm() -> None:
+    server, port = await serve(SERVER, lambda: [KNOWN.certificate])
+
+    async def knock() -> None:
+        for _ in range(500):
+            _, writer = await asyncio.open_connection("127.0.0.1", port)
+            writer.close()
+
+    await asyncio.gather(*(knock() for _ in range(16)))
+    assert await call(port, SERVER.certificate, KNOWN) == KNOWN.certificate
+    await server.stop(None)
+
+
 def test_with_nobody_live_nobody_gets_in() -> None:
     async def run() -> None:
         server, port = await serve(SERVER, list)
@@ -163,3 +200,7 @@ def test_a_first_contact_takes_only_the_certificate_of_the_pin() -> None:
         assert gone.value.code == "unreachable"
 
     asyncio.run(run())
+
+
+if __name__ == "__main__":
+    asyncio.run(storm())
