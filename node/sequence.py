@@ -67,11 +67,11 @@ class Solo:
 
     def outcome(self, entry_hash: bytes) -> EntryOutcome:
         """What became of the entry with this leaf hash."""
+        if entry_hash in self._pool:
+            return EntryOutcome(PENDING, "waits for the next block")
         index = self._index_of(entry_hash)
         if index is not None:
             return EntryOutcome(ACCEPTED, "on the ledger", index)
-        if entry_hash in self._pool:
-            return EntryOutcome(PENDING, "waits for the next block")
         return self._refused.get(entry_hash, EntryOutcome(UNKNOWN, "no such entry has come"))
 
     def tick(self, now: int) -> list[Append]:

@@ -30,7 +30,7 @@ from node.shell.ledger import LedgerShell
 from protos.errors import Malformed, Refused, Unavailable
 
 _log = logging.getLogger(__name__)
-BROADCAST_SECONDS = 0.05
+AGAIN_SECONDS = 1.0
 LOOK_SECONDS = 0.5
 FOLLOW_SECONDS = 10.0
 LAST_SECONDS = 5.0
@@ -198,14 +198,18 @@ class EngineRun:
                 await self._broadcast()
             except Unavailable:
                 is_up = False
-            await asyncio.sleep(BROADCAST_SECONDS if is_up else LOOK_SECONDS)
+                await asyncio.sleep(LOOK_SECONDS)
+            else:
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(self._ledger.submitted.wait(), AGAIN_SECONDS)
 
     async def _broadcast(self) -> None:
+        self._ledger.submitted.clear()
         sequencer = self._ledger.sequencer
         if not isinstance(sequencer, Broadcaster):
             return  # a coming validator takes no entries yet
-        for one in sequencer.tick(self._ledger.clock()):
-            taken = await self._engine.rpc.broadcast(one.leaf)
+        due = sequencer.tick(self._ledger.clock())
+        for taken in await self._engine.rpc.broadcast([one.leaf for one in due]):
             if not taken.is_taken:
                 _log.info("the engine does not take an entry: %s", taken.text)
 

@@ -60,6 +60,8 @@ class LedgerShell:
         self.door = door
         self.clock = clock
         self.pulse = Pulse()
+        self.submitted = asyncio.Event()
+        """Set when an entry has come to the own sequencer; whoever hands entries on clears it."""
         self.notes: dict[str, tuple[int, bytes]] = {}
         self._rebuild = rebuild
         self._outbox: Outbox | None = None
@@ -197,6 +199,7 @@ class LedgerShell:
             raise Refused("not-a-validator", f"{self.post} does not order entries")
         if not self.witness.may_order:  # on a log that is behind, a good entry looks like a bad one
             return EntryOutcome("busy", "this node does not order now; send the same bytes again later")
+        self.submitted.set()
         return self.sequencer.submit(leaf, self.clock())
 
     async def has_decided(self, size: int) -> None:
