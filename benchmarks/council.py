@@ -5,6 +5,7 @@ The same CometBFT with its own kvstore application runs beside it, from copies o
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import re
@@ -13,7 +14,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import product
 from pathlib import Path
@@ -21,9 +22,10 @@ from string import ascii_uppercase
 from types import TracebackType
 from typing import Self
 
+from benchmarks.meter import Meter
 from cli import founding
 from cli.plan import PlannedPost
-from keys.card import CardKind, parse_card
+from keys.card import parse_card
 from keys.keystore import Cost
 from keys.possession import ProvenKey, prove
 from keys.public import SUITE_DUAL, SUITE_ED25519, SUITE_MLDSA44
@@ -36,7 +38,7 @@ from node.api.tls import make_identity
 from node.client import NodeClient
 from node.comet.program import find_program
 from node.comet.rpc import EngineRpc
-from node.config import ENGINE_FOLDER, KEYS_FOLDER, load_config, node_folder, save_config
+from node.config import ENGINE_FOLDER, KEYS_FOLDER, NodeConfig, load_config, node_folder, save_config
 from node.secrets import NodeKeys, load_node_keys
 from node.wire import Status
 from protos.errors import Unavailable
@@ -70,9 +72,14 @@ class Process:
 
 
 class Council:
-    """An exercise of real daemons under `folder`; `signers` posts more stand on its ledger."""
+    """An exercise of real daemons under `folder`; `signers` posts more stand on its ledger.
 
-    def __init__(self, folder: Path, followers: Sequence[str] = (), signers: int = 0) -> None:
+    `meter` sees all that the node of one post sends and receives.
+    """
+
+    def __init__(
+        self, folder: Path, followers: Sequence[str] = (), signers: int = 0, meter: tuple[Meter, str] | None = None
+    ) -> None:
         """Raises `Unavailable("no-engine")`."""
         self.program = find_program()
         self.folder = folder
@@ -80,26 +87,32 @@ class Council:
         self.signers = [Signer(code, SoftwareSigner.generate(SUITE_ED25519)) for code in _codes(signers, self.codes)]
         self.nodes: dict[str, Process] = {}
         self._others: list[Process] = []
-        self._found()
+        listen = dict(zip(self.codes, founding.free_addresses(len(self.codes)), strict=True))
+        self._found(listen, meter)
 
-    def _found(self) -> None:
-        posts = [PlannedPost(code, ("first", "second"), False) for code in self.codes]
-        addresses = founding.free_addresses(len(posts))
-        made = [
-            founding.make_post(self.home(one.code), one, address, one.code == HEADQUARTERS, PASSPHRASE, Cost.EXERCISE)
-            for one, address in zip(posts, addresses, strict=True)
-        ]
+    def _found(self, listen: dict[str, str], meter: tuple[Meter, str] | None) -> None:
+        address = dict(listen)
+        if meter is not None:
+            address[meter[1]] = meter[0].before(listen[meter[1]])
+        made = [self._make_post(code, address[code]) for code in self.codes]
         roots = [founding.make_root(self.folder / f"root-{n}.key", PASSPHRASE, Cost.EXERCISE) for n in range(3)]
         proven = [CODEC.decode(ProvenKey, parse_card(text).content, limit=MAX_LEAF_BYTES) for text in roots]
-        assert all(parse_card(text).kind == CardKind.ROOT for text in roots)
         cards = [*(one.admitted for one in made), *map(_card, self.signers)]
         now = int(time.time())
         parameters = replace(EXERCISE_PARAMETERS, mission_quorum=0) if self.signers else EXERCISE_PARAMETERS
         leaves = genesis.build("bench", True, now, parameters, proven, cards, VALIDATORS)
         for code in self.codes:
-            founding.settle(self.home(code), leaves, PASSPHRASE, now)
             folder = node_folder(self.home(code))
-            save_config(folder, replace(load_config(folder), limits=OPEN_DOORS))
+            peers = {}
+            if meter is not None and code == meter[1]:
+                peers = {other: meter[0].before(listen[other]) for other in self.codes if other != code}
+            own = NodeConfig(code, listen[code], listen[code], peers=peers, limits=OPEN_DOORS)
+            save_config(folder, own)  # its terminals dial the node itself
+            founding.settle(self.home(code), leaves, PASSPHRASE, now)
+
+    def _make_post(self, code: str, address: str) -> founding.PostKeys:
+        post = PlannedPost(code, ("first", "second"), False)
+        return founding.make_post(self.home(code), post, address, code == HEADQUARTERS, PASSPHRASE, Cost.EXERCISE)
 
     def __enter__(self) -> Self:
         return self
@@ -122,6 +135,10 @@ class Council:
     def home(self, code: str) -> Path:
         """A post's folder."""
         return self.folder / code
+
+    def terminal(self, code: str) -> Path:
+        """The folder of a supervisor's terminal."""
+        return self.home(code) / "terminals" / "first"
 
     def start(self, *codes: str) -> None:
         """Start these daemons and wait until they are ready and have taken in what was left for them."""
@@ -186,10 +203,12 @@ class Council:
             config.write_text(re.sub(r"127\.0\.0\.1:(\d+)", lambda found: _moved(found, moved), text))
             command = [str(self.program), "start", "--home", str(home)]
             self._others.append(_spawn(code, command, home.parent / "engine.out", home))
-        return {code: EngineRpc(home.parent / "rpc.sock") for code, home in homes.items()}
+        engines = {code: EngineRpc(home.parent / "rpc.sock") for code, home in homes.items()}
+        _wait(lambda: all(map(_has_block, engines.values())), lambda: _last_words(self._others))
+        return engines
 
     def _words(self, codes: Sequence[str]) -> str:
-        return "\n".join(f"{code}: {self.nodes[code].log.read_text()[-800:]}" for code in codes)
+        return _last_words(self.nodes[code] for code in codes)
 
 
 def _codes(count: int, taken: Sequence[str]) -> list[str]:
@@ -221,6 +240,17 @@ def _spawn(code: str, command: Sequence[str], log: Path, folder: Path) -> Proces
     with log.open("ab") as out:
         child = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=out, stderr=out, cwd=folder, env=environment)
     return Process(code, child, log)
+
+
+def _last_words(processes: Iterable[Process]) -> str:
+    return "\n".join(f"{one.code}: {one.log.read_text()[-800:]}" for one in processes)
+
+
+def _has_block(engine: EngineRpc) -> bool:
+    try:
+        return asyncio.run(engine.status()).height > 0
+    except Unavailable:
+        return False
 
 
 def _engine_port(home: Path) -> str:
