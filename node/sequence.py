@@ -74,6 +74,11 @@ class Solo:
             return EntryOutcome(ACCEPTED, "on the ledger", index)
         return self._refused.get(entry_hash, EntryOutcome(UNKNOWN, "no such entry has come"))
 
+    @property
+    def has_entries(self) -> bool:
+        """Whether any entry waits for the next block."""
+        return bool(self._pool)
+
     def tick(self, now: int) -> list[Append]:
         """Make the next block, when there are entries and the interval has passed. One block at a time."""
         if self._next is not None or not self._pool or not self._is_due(now):

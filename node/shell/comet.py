@@ -32,6 +32,7 @@ from protos.errors import Malformed, Refused, Unavailable
 _log = logging.getLogger(__name__)
 AGAIN_SECONDS = 1.0
 LOOK_SECONDS = 0.5
+IDLE_SECONDS = 5.0
 FOLLOW_SECONDS = 10.0
 LAST_SECONDS = 5.0
 COMMIT_SECONDS = 1.0
@@ -80,7 +81,7 @@ class CometShell:
     async def run_for_ever(self) -> None:
         """Until cancelled, which stops the engine too. Raises what keeps an engine from running."""
         while True:
-            await self._ledger.pulse.until(self._is_needed)
+            await self._ledger.pulse.until(self._is_needed, IDLE_SECONDS)
             signer, program = self._own_signer(), find_program(self._place.config.engine.program)
             await self._follow_first()
             if self._is_needed():
@@ -169,7 +170,7 @@ class EngineRun:
 
     async def _until_over(self, is_needed: Callable[[], bool]) -> None:
         """Where the ledger ended the engine, its last block is given on to slower validators for a while."""
-        await self._ledger.pulse.until(lambda: self.application.is_over or not is_needed())
+        await self._ledger.pulse.until(lambda: self.application.is_over or not is_needed(), IDLE_SECONDS)
         if self.application.is_over:
             await asyncio.sleep(LAST_SECONDS)
 
