@@ -77,12 +77,17 @@ class Solo:
 
     def outcome(self, entry_hash: bytes) -> EntryOutcome:
         """What became of the entry with this leaf hash."""
+        if entry_hash in self._pool:
+            return EntryOutcome(PENDING, "waits for the next block")
         index = self._index_of(entry_hash)
         if index is not None:
             return EntryOutcome(ACCEPTED, "on the ledger", index)
-        if entry_hash in self._pool:
-            return EntryOutcome(PENDING, "waits for the next block")
         return self._refused.get(entry_hash, EntryOutcome(UNKNOWN, "no such entry has come"))
+
+    @property
+    def has_entries(self) -> bool:
+        """Whether any entry waits for the next block."""
+        return bool(self._pool)
 
     def tick(self, now: int) -> list[Append]:
         """Make the next block, when there are entries and the interval has passed. One block at a time."""

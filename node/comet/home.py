@@ -19,6 +19,7 @@ from keys.signing import SoftwareSigner
 from ledger.wire import MAX_LEAF_BYTES
 from node.comet.files import json_bytes, write_file
 from node.comet.restored import SignState, state_json
+from node.comet.rpc import MAX_BATCH
 from node.engine import INITIAL_HEIGHT, EngineStart, address_of
 from node.sequence import MAX_POOL_BYTES, MAX_POOL_ENTRIES
 from node.store.database import storage_errors
@@ -141,7 +142,12 @@ def config_toml(home: EngineHome, config: EngineConfig, is_own_key: bool) -> str
             "priv_validator_state_file": f"data/{state}",
             "log_level": config.log_level,
         },
-        "rpc": {"laddr": f"unix://../{home.rpc_socket.name}", "unsafe": True, "max_open_connections": 64},
+        "rpc": {
+            "laddr": f"unix://../{home.rpc_socket.name}",
+            "unsafe": True,
+            "max_open_connections": 64,
+            "max_request_batch_size": MAX_BATCH,
+        },
         "p2p": {
             "laddr": f"tcp://{config.listen}",
             "persistent_peers": ",".join(one.dial for one in config.peers),

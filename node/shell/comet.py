@@ -31,8 +31,9 @@ from node.store.database import storage_errors
 from protos.errors import Malformed, Refused, Unavailable
 
 _log = logging.getLogger(__name__)
-BROADCAST_SECONDS = 0.05
+AGAIN_SECONDS = 1.0
 LOOK_SECONDS = 0.5
+IDLE_SECONDS = 5.0
 FOLLOW_SECONDS = 10.0
 LAST_SECONDS = 5.0
 COMMIT_SECONDS = 1.0
@@ -81,7 +82,7 @@ class CometShell:
     async def run_for_ever(self) -> None:
         """Until cancelled, which stops the engine too. Raises what keeps an engine from running."""
         while True:
-            await self._ledger.pulse.until(self._is_needed)
+            await self._ledger.pulse.until(self._is_needed, IDLE_SECONDS)
             signer, program = self._own_signer(), find_program(self._place.config.engine.program)
             await self._follow_first()
             if self._is_needed():
@@ -190,7 +191,7 @@ class EngineRun:
 
     async def _until_over(self, is_needed: Callable[[], bool]) -> None:
         """Where the ledger ended the engine, its last block is given on to slower validators for a while."""
-        await self._ledger.pulse.until(lambda: self.application.is_over or not is_needed())
+        await self._ledger.pulse.until(lambda: self.application.is_over or not is_needed(), IDLE_SECONDS)
         if self.application.is_over:
             await asyncio.sleep(LAST_SECONDS)
 
@@ -227,14 +228,18 @@ class EngineRun:
                 await self._broadcast()
             except Unavailable:
                 is_up = False
-            await asyncio.sleep(BROADCAST_SECONDS if is_up else LOOK_SECONDS)
+                await asyncio.sleep(LOOK_SECONDS)
+            else:
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(self._ledger.submitted.wait(), AGAIN_SECONDS)
 
     async def _broadcast(self) -> None:
+        self._ledger.submitted.clear()
         sequencer = self._ledger.sequencer
         if not isinstance(sequencer, Broadcaster):
             return  # a coming validator takes no entries yet
-        for one in sequencer.tick(self._ledger.clock()):
-            taken = await self._engine.rpc.broadcast(one.leaf)
+        due = sequencer.tick(self._ledger.clock())
+        for taken in await self._engine.rpc.broadcast([one.leaf for one in due]):
             if not taken.is_taken:
                 _log.info("the engine does not take an entry: %s", taken.text)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from contextlib import suppress
 
 from ledger.merkle import leaf_hash
 from node.links import Links
@@ -16,6 +17,7 @@ from protos.errors import DutabartaError
 _log = logging.getLogger(__name__)
 SETTLE_SECONDS = 10.0
 SUBMIT_AGAIN_SECONDS = 3.0
+LOOK_SECONDS = 1.0
 
 
 class Entries:
@@ -65,12 +67,12 @@ class Entries:
         if outcome.code != PENDING or sequencer is None:
             return outcome
         entry_hash = leaf_hash(leaf)
-        try:
+        with suppress(TimeoutError):
             async with asyncio.timeout(SETTLE_SECONDS):
-                await self._ledger.pulse.until(lambda: sequencer.outcome(entry_hash).code != PENDING)
-        except TimeoutError:
-            return outcome
-        return sequencer.outcome(entry_hash)
+                while outcome.code == PENDING:
+                    await self._ledger.pulse.wait(LOOK_SECONDS)
+                    outcome = sequencer.outcome(entry_hash)
+        return outcome
 
     def result(self, leaf: bytes) -> EntryOutcome:
         """What became of an entry: the own log first, then what a validator said."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -34,7 +33,6 @@ from node.shell.tasks import Tasks
 from node.store.database import Database
 from protos.errors import Refused
 
-TICK_SECONDS = 0.1
 _VERIFIED_KEPT = 16_384
 
 
@@ -109,7 +107,7 @@ class Node:
     async def _tick_for_ever(self) -> None:
         while True:
             self.ledger.tick()
-            await asyncio.sleep(TICK_SECONDS)
+            await self.ledger.until_tick()
 
     def _catch_up(self, peer: str, size: int) -> None:
         self.tasks.spawn(self.peers.fetch(peer, self.ledger.chain.size, size))

@@ -224,7 +224,7 @@ def answering(tmp_path: Path, answer: bytes, call: str) -> object:
         server = await asyncio.start_unix_server(serve, tmp_path / "rpc.sock")
         try:
             rpc = EngineRpc(tmp_path / "rpc.sock", seconds=2)
-            return await (rpc.broadcast(b"tx") if call == "broadcast" else rpc.status())
+            return await (rpc.broadcast([b"tx"]) if call == "broadcast" else rpc.status())
         finally:
             server.close()
 
@@ -237,15 +237,14 @@ OK = b"HTTP/1.0 200 OK\r\n\r\n"
 @pytest.mark.parametrize(
     ("answer", "is_taken"),
     [
-        (b'{"result":{"code":0,"log":""}}', True),
-        (b'{"error":{"code":-32603,"message":"Internal error","data":"tx already exists in cache"}}', True),
-        (b'{"error":{"code":-32603,"message":"Internal error","data":"mempool is full"}}', False),
-        (b'{"result":{"code":1,"log":"wrong-sequence"}}', False),
+        (b'[{"result":{"code":0,"log":""}}]', True),
+        (b'[{"error":{"code":-32603,"message":"Internal error","data":"tx already exists in cache"}}]', True),
+        (b'[{"error":{"code":-32603,"message":"Internal error","data":"mempool is full"}}]', False),
     ],
 )
 def test_what_is_in_the_pool_already_counts_as_taken(tmp_path: Path, answer: bytes, is_taken: bool) -> None:
-    result = answering(tmp_path, OK + answer, "broadcast")
-    assert result.is_taken is is_taken  # type: ignore[attr-defined]
+    (result,) = answering(tmp_path, OK + answer, "broadcast")  # type: ignore[misc]
+    assert result.is_taken is is_taken
 
 
 NONSENSE = [b"[]", b"{", b"1", b"[" * 100_000, b'{"result":{}}', b'{"error":{}}']
@@ -253,9 +252,10 @@ NONSENSE = [b"[]", b"{", b"1", b"[" * 100_000, b'{"result":{}}', b'{"error":{}}'
 
 @pytest.mark.parametrize("answer", [b"", b"junk", OK, *(OK + one for one in NONSENSE)])
 def test_an_engine_that_answers_nonsense_is_silent(tmp_path: Path, answer: bytes) -> None:
-    with pytest.raises(Unavailable) as unavailable:
-        answering(tmp_path, answer, "status")
-    assert unavailable.value.code == "engine-silent"
+    for call in ("status", "broadcast"):
+        with pytest.raises(Unavailable) as unavailable:
+            answering(tmp_path, answer, call)
+        assert unavailable.value.code == "engine-silent"
 
 
 def test_an_engine_without_a_socket_is_silent(tmp_path: Path) -> None:

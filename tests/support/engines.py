@@ -154,9 +154,9 @@ class Validator:
 
     async def _broadcast(self) -> None:
         while True:
-            for one in self.broadcaster.tick(int(asyncio.get_running_loop().time())):
-                with suppress(Unavailable):
-                    await self.engine.rpc.broadcast(one.leaf)
+            due = self.broadcaster.tick(int(asyncio.get_running_loop().time()))
+            with suppress(Unavailable):
+                await self.engine.rpc.broadcast([one.leaf for one in due])
             await asyncio.sleep(TICK_SECONDS)
 
 
