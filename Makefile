@@ -78,7 +78,7 @@ $(RUN): requirements/run.lock pyproject.toml
 	@echo "== installing what the product runs on, by hash (requirements/run.lock)"
 	@$(PIP) install --require-hashes --only-binary :all: -r requirements/run.lock
 	@$(PIP) install --no-deps --no-build-isolation -e .
-	@$(BIN)/python -m compileall -q protos keys ledger crypto_msg node terminal cli
+	@$(BIN)/python -m compileall -q protos keys ledger crypto_msg node terminal testnet cli
 	@touch $@
 
 $(DEV): $(RUN) requirements/dev.lock

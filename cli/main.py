@@ -24,6 +24,7 @@ MODULES = {
     "ledger": "cli.ledger:ledger",
     "audit": "cli.audit:audit",
     "verify": "cli.verify:verify",
+    "testnet": "cli.testnet:testnet",
 }
 
 

@@ -10,7 +10,7 @@ import click
 from cli.commands import group, option
 from cli.options import FILE, FOLDER, json_option, passphrase_option, read_passphrase
 from cli.output import emit
-from cli.plan import ROOTS, Plan, parse_plan, template
+from cli.plan import Plan, parse_plan, template
 from cli.words import t
 from protos.errors import Refused
 
@@ -54,7 +54,9 @@ def init(
     if all_here is not None:
         if cards or more_cards or out:
             raise click.UsageError(t("usage.cards-or-here"))
-        emit(_all_here(planned, all_here, read_passphrase(passphrase_file, confirm=True)), as_json)
+        from cli.exercise import found_here
+
+        emit(found_here(planned, all_here, read_passphrase(passphrase_file, confirm=True)).to_json(), as_json)
         return
     if out is None or not (cards or more_cards):
         raise click.UsageError(t("usage.cards-or-here"))
@@ -72,35 +74,3 @@ def _from_cards(plan: Plan, cards: tuple[Path, ...], out: Path) -> dict[str, obj
     network_id = network_id_of(leaves[0]).hex()
     aloud = " ".join(network_id[at : at + 4] for at in range(0, 64, 4))
     return {"network_id": network_id, "digest": aloud, "genesis": str(out), "posts": sorted(plan.codes)}
-
-
-def _all_here(plan: Plan, folder: Path, passphrase: bytes) -> dict[str, object]:
-    """Every post of an exercise under one folder, ready to run."""
-    from cli import founding
-    from keys.keystore import Cost
-    from ledger.genesis import network_id_of
-
-    if folder.exists() and any(folder.iterdir()):
-        raise Refused("folder-not-empty", f"{folder} is not empty", hint="name a new folder", path=folder)
-    addresses = dict(zip(plan.codes, founding.free_addresses(len(plan.posts)), strict=True))
-    (folder / "roots").mkdir(mode=0o700, parents=True)
-    roots = [
-        founding.make_root(folder / "roots" / f"root-{n}.key", passphrase, Cost.EXERCISE) for n in range(1, ROOTS + 1)
-    ]
-    posts = []
-    for post in plan.posts:
-        is_headquarters = post.code == plan.headquarters
-        home, address = folder / post.code, addresses[post.code]
-        made = founding.make_post(home, post, address, is_headquarters, passphrase, Cost.EXERCISE)
-        posts.append(made.card)
-    leaves = founding.found(plan, [*roots, *posts], exercise=True)
-    genesis = folder / "genesis.log"
-    founding.save_genesis(genesis, leaves)
-    for code in plan.codes:
-        founding.settle(folder / code, leaves, passphrase, int(time.time()))
-    return {
-        "network_id": network_id_of(leaves[0]).hex(),
-        "genesis": str(genesis),
-        "posts": list(plan.codes),
-        "addresses": addresses,
-    }

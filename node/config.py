@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 
 from node.api.limits import Limits
 from node.api.tls import split_address
+from node.comet.profiles import LAN, PROFILES
 from protos.errors import Malformed, Unavailable
 
 CONFIG_FILE = "config.toml"
@@ -28,12 +29,14 @@ C = TypeVar("C")
 class EngineSettings:
     """What an operator may state about a validator's consensus engine. Empty: what follows from the node's own address.
 
-    `listen` is host:port for other validators' engines; `program` is the file of CometBFT; `peers` gives the addresses
-    of other engines by post code.
+    `listen` is host:port for other validators' engines; `program` is the file of CometBFT; `profile` says what the
+    links between validators are like (node/comet/profiles.py); `peers` gives the addresses of other engines by post
+    code.
     """
 
     listen: str = ""
     program: str = ""
+    profile: str = LAN
     peers: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -115,11 +118,15 @@ def format_config(config: NodeConfig) -> str:
 
 def _engine(table: dict[str, Any]) -> EngineSettings:
     peers = _table(table.pop("peers", {}), "engine.peers")
-    return _take(EngineSettings, {**table, "peers": peers}, "engine.")
+    settings = _take(EngineSettings, {**table, "peers": peers}, "engine.")
+    if settings.profile not in PROFILES:
+        raise _bad(f"there is no engine.profile {settings.profile!r}", hint=f"one of {', '.join(PROFILES)}")
+    return settings
 
 
 def _engine_lines(engine: EngineSettings) -> list[str]:
-    stated = {"listen": engine.listen, "program": engine.program}
+    profile = "" if engine.profile == LAN else engine.profile
+    stated = {"listen": engine.listen, "program": engine.program, "profile": profile}
     lines = [f"{key} = {_quoted(value)}" for key, value in stated.items() if value]
     if lines:
         lines = ["", "[engine]", *lines]

@@ -111,11 +111,11 @@ class Links:
         self._closing.clear()
 
     def _open(self, address: str, certificate: bytes) -> _Link:
+        # min_reconnect_backoff_ms stays at its 20 s: it bounds the handshake, which takes seconds on a thin line.
         options: list[tuple[str, Any]] = [
             *client_options(self._limits),
             *channel_options(certificate),
             ("grpc.initial_reconnect_backoff_ms", 100),
-            ("grpc.min_reconnect_backoff_ms", 100),
             ("grpc.max_reconnect_backoff_ms", 2000),
         ]
         credentials = channel_credentials(self._identity, certificate)

@@ -19,6 +19,8 @@ from node.chain import Chain
 MAX_CLOCK_DIFFERENCE = 600
 SEND_AGAIN_SECONDS = 10
 NEEDED_ANSWERS = 2
+FIRST_ASKED = 8
+"""Twice as many each time, until enough have answered: a network that starts does not connect everybody with all."""
 NEWEST_PER_STEP = 4
 """A post that catches up signs at most so many old checkpoints: nobody waits for the others."""
 
@@ -57,6 +59,7 @@ class Witness:
         self._is_rolled_back = False
         self._is_cleared = False
         self._asked_at: int | None = None
+        self._most_asked = FIRST_ASKED
         self._clocks: dict[str, int] = {}
         self._clock_alarmed = False
         self._final, self._final_since = 0, 0
@@ -96,14 +99,22 @@ class Witness:
         return self._stopped
 
     def start(self, now: int) -> list[Action]:
-        """Ask the others what they have of this node, and offer the last cosignature again."""
+        """Ask some others what they have of this node, and offer the last cosignature again."""
         return self._ask(now) + (self._publish(self._state, now) if self._state else [])
 
     def _ask(self, now: int) -> list[Action]:
         if self.is_ready or (self._asked_at is not None and 0 <= now - self._asked_at < SEND_AGAIN_SECONDS):
             return []
         self._asked_at = now
-        return [AskOwnNewest(code) for code in self._others() if code not in self._answers]
+        asked = self._in_asking_order()[: self._most_asked]
+        self._most_asked *= 2
+        return [AskOwnNewest(code) for code in asked if code not in self._answers]
+
+    def _in_asking_order(self) -> list[str]:
+        """All others: those who keep everybody's cosignatures, then from the own place in the list on."""
+        others, keepers = self._others(), self._keepers()
+        following = [code for code in others if code > self._post] + [code for code in others if code < self._post]
+        return sorted(following, key=lambda code: code not in keepers)
 
     def _others(self) -> list[str]:
         posts = self._chain.machine.state.posts()

@@ -18,6 +18,7 @@ from keys.public import SUITE_ED25519
 from keys.signing import SoftwareSigner
 from ledger.wire import MAX_LEAF_BYTES
 from node.comet.files import json_bytes, write_file
+from node.comet.profiles import LAN, PROFILES
 from node.comet.restored import SignState, state_json
 from node.comet.rpc import MAX_BATCH
 from node.engine import INITIAL_HEIGHT, EngineStart, address_of
@@ -55,13 +56,17 @@ class EnginePeer:
 
 @dataclass(frozen=True, slots=True)
 class EngineConfig:
-    """What differs between engines. `listen` is host:port for other validators; times are seconds."""
+    """What differs between engines. `listen` is host:port for other validators; times are seconds.
+
+    `profile` names an entry of `PROFILES`.
+    """
 
     listen: str
     peers: tuple[EnginePeer, ...] = ()
     commit_seconds: float = 1.0
     heartbeat_seconds: int = 600
     log_level: str = "error"
+    profile: str = LAN
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,6 +137,7 @@ class EngineHome:
 def config_toml(home: EngineHome, config: EngineConfig, is_own_key: bool) -> str:
     """CometBFT's configuration: what is not here keeps its default."""
     key, state = (OWN_KEY, home.sign_state.path.name) if is_own_key else (THROWAWAY_KEY, THROWAWAY_STATE)
+    profile = PROFILES[config.profile]
     sections: dict[str, dict[str, object]] = {
         "": {
             "proxy_app": f"unix://../{home.app_socket.name}",
@@ -155,6 +161,7 @@ def config_toml(home: EngineHome, config: EngineConfig, is_own_key: bool) -> str
             "pex": False,
             "addr_book_strict": False,
             "allow_duplicate_ip": True,
+            **profile.links,
         },
         "mempool": {
             "size": MAX_POOL_ENTRIES,
@@ -166,6 +173,7 @@ def config_toml(home: EngineHome, config: EngineConfig, is_own_key: bool) -> str
             "create_empty_blocks": False,
             "create_empty_blocks_interval": f"{config.heartbeat_seconds}s",
             "block_time_tolerance": "10m",
+            **profile.rounds,
         },
         "storage": {"discard_abci_responses": True},
         "tx_index": {"indexer": "null"},

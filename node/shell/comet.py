@@ -248,7 +248,8 @@ class EngineRun:
     def _prepare(self) -> None:
         is_exercise = self._ledger.chain.machine.genesis.exercise
         seconds = EXERCISE_COMMIT_SECONDS if is_exercise else COMMIT_SECONDS
-        config = EngineConfig(self._place.listen, tuple(self._peers()), seconds)
+        profile = self._place.config.engine.profile
+        config = EngineConfig(self._place.listen, tuple(self._peers()), seconds, profile=profile)
         height, now = max(self._highest, self.application.info().height), self._ledger.clock()
         self._home.prepare(self.application.start, config, self._signer, height, now, self._restored.take())
 

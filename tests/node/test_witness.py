@@ -130,6 +130,18 @@ def test_before_two_posts_have_answered_nothing_is_signed(network: TestNetwork, 
     assert signed(witness.advance(chain.size, NOW + SEND_AGAIN_SECONDS))
 
 
+def test_in_a_large_network_those_who_keep_cosignatures_are_asked_first_and_more_each_time() -> None:
+    missions = [f"P{first}{second}" for first in "ABC" for second in "ABCDEFGHIJ"]
+    network = TestNetwork.make(("DHA", *missions), seed=7)
+    witness = Witness(chain_of(network), "PBC", network.posts["PBC"].cosigner)
+    after = [*missions[13:], *missions[:12]]
+    asked = [witness.start(NOW)]
+    for times in (1, 2, 3):
+        asked.append(witness.advance(0, NOW + times * SEND_AGAIN_SECONDS))
+    for most, actions in zip((8, 16, 30, 30), asked, strict=True):
+        assert actions == [act.AskOwnNewest(code) for code in ["DHA", *after][:most]]
+
+
 def test_before_headquarters_or_a_validator_has_answered_nothing_is_signed(network: TestNetwork, chain: Chain) -> None:
     """Only they are sent everybody's cosignatures: the word of others that they have none is worth little."""
     witness = Witness(chain, "DEL", network.posts["DEL"].cosigner)
