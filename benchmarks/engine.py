@@ -11,7 +11,7 @@ import asyncio
 import sqlite3
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 from os import cpu_count
@@ -67,7 +67,8 @@ async def _measure(council: Council, kvstore: dict[str, EngineRpc]) -> tuple[lis
 
 def _latency_rows(steady: Sequence[Pair]) -> Iterator[Row]:
     name = f"commit latency, {RATE:.0f} entries/s from {SIGNERS} signers"
-    for what, read in (("median", lambda load: load.median), ("95 %", lambda load: load.most)):
+    reads: dict[str, Callable[[Load], float]] = {"median": lambda load: load.median, "95 %": lambda load: load.most}
+    for what, read in reads.items():
         one = sorted(((read(ours) / read(theirs), read(ours), read(theirs)) for ours, theirs in steady))[ROUNDS // 2]
         yield Row(f"{name}: {what}", one[1] * 1000, one[2] * 1000, "ms", "CometBFT's kvstore", one[0], AIM)
 

@@ -76,12 +76,15 @@ def _process_rows(name: str, before: Usage, after: Usage) -> Iterator[Row]:
 def _cable_row(council: Council, meter: Meter) -> Row:
     """Half of the cables go out, half come in."""
     with ExitStack() as stack:
-        terminals = [
+        counted_post, other = (
             stack.enter_context(open_terminal(council.terminal(code), PASSPHRASE)) for code in (COUNTED, OTHER)
-        ]
+        )
         start, counted = time.monotonic(), meter.bytes
         for number in range(CABLES):
-            _exchange(*(terminals if number % 2 else terminals[::-1]), (OTHER, COUNTED)[number % 2 == 0])
+            if number % 2:
+                _exchange(counted_post, other, OTHER)
+            else:
+                _exchange(other, counted_post, COUNTED)
             time.sleep(max(0.0, start + (number + 1) * CABLE_SECONDS - time.monotonic()))
         time.sleep(TAIL_SECONDS)
     each = (meter.bytes - counted) / CABLES
