@@ -70,6 +70,7 @@ class LedgerShell:
         self._outbox: Outbox | None = None
         self.is_engine_running = False
         """Whether a consensus engine brings the blocks: then none are taken from a peer's stream."""
+        self._block_time = 0, 0
         self.has_heard = False
         """Whether any peer has said how far it is."""
         self.on_proofs: Callable[[list[bytes]], None] = lambda envelope_ids: None
@@ -155,8 +156,11 @@ class LedgerShell:
 
     @property
     def block_time(self) -> int:
-        """The block time of the newest final block, POSIX seconds."""
-        return self.chain.time_at(self.follower.final)
+        """The block time of the newest final block, POSIX seconds. Asked for several times a second."""
+        final = self.follower.final
+        if self._block_time[0] != final:
+            self._block_time = final, self.chain.time_at(final)
+        return self._block_time[1]
 
     def address_of(self, post: str) -> str | None:
         """The address on the ledger of a post in force."""
