@@ -11,7 +11,7 @@ import asyncio
 import sqlite3
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 from os import cpu_count
@@ -21,7 +21,7 @@ from nacl.bindings import crypto_sign, crypto_sign_keypair, crypto_sign_open
 
 from benchmarks.council import VALIDATORS, Council
 from benchmarks.harness import Row
-from benchmarks.load import LedgerDoors, Load, PairDoors, at_once, at_rate
+from benchmarks.load import Lane, LedgerDoors, Load, PairDoors, at_once, at_rate
 from benchmarks.posts import opened_node
 from keys.public import PublicKey
 from keys.purpose import Purpose, preimage
@@ -34,6 +34,7 @@ SIGNERS = 200
 ENTRY_BYTES = 206
 RATE = 100.0
 ROUNDS = 3
+WARM_SECONDS = 2.0
 RATE_SECONDS = 8.0
 FULL_SECONDS = 10.0
 CHECKS = 10_000
@@ -41,40 +42,49 @@ AIM = 1.25
 
 Pair = tuple[Load, Load]
 """Ours, and the kvstore's beside it."""
+Measure = Callable[[Sequence[Lane]], Awaitable[Load]]
 
 
 def rows() -> Iterator[Row]:
     with tempfile.TemporaryDirectory() as folder, Council(Path(folder), (FOLLOWER,), SIGNERS) as council:
         council.start(*VALIDATORS)
         council.settle()
-        kvstore = council.start_kvstore()
-        steady, full = asyncio.run(_measure(council, kvstore))
-        yield from _latency_rows(steady)
-        yield from _saturation_rows(full)
+        engines = list(council.start_kvstore().values())
+        yield from _latency_rows(asyncio.run(_measure(council, engines, _steady)))
+        yield from _saturation_rows(asyncio.run(_measure(council, engines, _full)))
         yield _catch_up_row(council)
 
 
-async def _measure(council: Council, kvstore: dict[str, EngineRpc]) -> tuple[list[Pair], list[Pair]]:
-    engines = list(kvstore.values())
+async def _measure(council: Council, engines: Sequence[EngineRpc], how: Measure) -> list[Pair]:
+    """Ours and the kvstore's by turns."""
     async with LedgerDoors(council, FOLLOWER) as ours, PairDoors(engines, SIGNERS, ENTRY_BYTES) as theirs:
-        await at_rate(ours, RATE, 2.0), await at_rate(theirs, RATE, 2.0)
-        steady = [
-            (await at_rate(ours, RATE, RATE_SECONDS), await at_rate(theirs, RATE, RATE_SECONDS)) for _ in range(ROUNDS)
-        ]
-        full = [(await at_once(ours, FULL_SECONDS), await at_once(theirs, FULL_SECONDS)) for _ in range(2)]
-    return steady, full
+        await at_rate(ours, RATE, WARM_SECONDS), await at_rate(theirs, RATE, WARM_SECONDS)
+        return [(await how(ours), await how(theirs)) for _ in range(ROUNDS)]
+
+
+async def _steady(lanes: Sequence[Lane]) -> Load:
+    return await at_rate(lanes, RATE, RATE_SECONDS)
+
+
+async def _full(lanes: Sequence[Lane]) -> Load:
+    return await at_once(lanes, FULL_SECONDS)
 
 
 def _latency_rows(steady: Sequence[Pair]) -> Iterator[Row]:
     name = f"commit latency, {RATE:.0f} entries/s from {SIGNERS} signers"
     reads: dict[str, Callable[[Load], float]] = {"median": lambda load: load.median, "95 %": lambda load: load.most}
     for what, read in reads.items():
-        one = sorted(((read(ours) / read(theirs), read(ours), read(theirs)) for ours, theirs in steady))[ROUNDS // 2]
-        yield Row(f"{name}: {what}", one[1] * 1000, one[2] * 1000, "ms", "CometBFT's kvstore", one[0], AIM)
+        ratio, ours, theirs = _middle([(read(one), read(other)) for one, other in steady])
+        yield Row(f"{name}: {what}", ours * 1000, theirs * 1000, "ms", "CometBFT's kvstore", ratio, AIM)
+
+
+def _middle(pairs: Sequence[tuple[float, float]]) -> tuple[float, float, float]:
+    """The round with the median ratio: ratio, ours, theirs."""
+    return sorted((ours / theirs, ours, theirs) for ours, theirs in pairs)[len(pairs) // 2]
 
 
 def _saturation_rows(full: Sequence[Pair]) -> Iterator[Row]:
-    ours, theirs = max(one.rate for one, _ in full), max(one.rate for _, one in full)
+    _, ours, theirs = _middle([(one.rate, other.rate) for one, other in full])
     name, bound = f"saturation, {len(VALIDATORS)} validators", _signature_bound()
     yield Row(name, ours, theirs, "entries/s", "CometBFT's kvstore", ours / theirs)
     peer = f"Ed25519 checks by {len(VALIDATORS)} on {_cores()} cores"
