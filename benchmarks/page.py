@@ -36,7 +36,8 @@ def cells(row: Row) -> tuple[str, ...]:
 def _figure(row: Row, value: float | None) -> str:
     if value is None:
         return ""
-    return f"{value:,.0f}" if row.unit == "bytes" or row.unit.endswith("/s") else f"{value:,.1f}"
+    is_count = row.unit in ("bytes", "bytes/day") or row.unit.endswith("/s")
+    return f"{value:,.0f}" if is_count else f"{value:,.1f}"
 
 
 def _machine() -> str:

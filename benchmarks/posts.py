@@ -7,7 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import AsyncIterator, Iterable
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -86,21 +86,9 @@ class TwoPosts:
         self._nodes.pop(MISSION).wait()
         return kept.cables
 
-    @asynccontextmanager
-    async def sender(self) -> AsyncIterator[Node]:
+    def sender(self) -> AbstractAsyncContextManager[Node]:
         """The mission's node in this process, nothing of it running yet."""
-        folder = node_folder(self._home(MISSION))
-        config, tasks = load_config(folder), Tasks()
-        keys, genesis = load_node_keys(folder / KEYS_FOLDER), load_genesis(folder / GENESIS_FILE)
-        database = open_database(folder, config)
-        clock, places = lambda: int(time.time()), (folder / INTAKE_FOLDER, folder / ENGINE_FOLDER)
-        node = Node(config, keys, genesis, database, tasks, clock, *places)
-        try:
-            yield node
-        finally:
-            await tasks.close()
-            await node.links.close()
-            database.close()
+        return opened_node(self._home(MISSION))
 
     # --- processes ---------------------------------------------------------------------------------------------
 
@@ -133,6 +121,23 @@ class TwoPosts:
                 return
             time.sleep(0.1)
         raise Unavailable("timeout", f"the node of {code} did not start")
+
+
+@asynccontextmanager
+async def opened_node(home: Path) -> AsyncIterator[Node]:
+    """The node of a post's folder in this process; none of its own work is begun."""
+    folder = node_folder(home)
+    config, tasks = load_config(folder), Tasks()
+    keys, genesis = load_node_keys(folder / KEYS_FOLDER), load_genesis(folder / GENESIS_FILE)
+    database = open_database(folder, config)
+    clock, places = lambda: int(time.time()), (folder / INTAKE_FOLDER, folder / ENGINE_FOLDER)
+    node = Node(config, keys, genesis, database, tasks, clock, *places)
+    try:
+        yield node
+    finally:
+        await tasks.close()
+        await node.links.close()
+        database.close()
 
 
 class _Keeper:

@@ -11,6 +11,7 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
+from dataclasses import asdict
 from pathlib import Path
 from typing import BinaryIO
 
@@ -95,6 +96,7 @@ def _data(report: ReplayReport) -> dict[str, object]:
         "size": report.size,
         "root": report.root.hex(),
         "problems": problems,
+        "offences": [asdict(one) for one in report.offences],
     }
 
 
@@ -106,4 +108,5 @@ def _in_words(report: ReplayReport) -> str:
     key = "audit.whole" if report.ok else "audit.problems"
     head = t(key, entries=report.entries, size=report.size, root=report.root.hex(), count=len(report.problems))
     lines = [t("audit.problem", index=one.index, code=one.code, text=_sentence(one)) for one in report.problems]
+    lines += [t("audit.offence", **asdict(one)) for one in report.offences]
     return "\n".join([head, t(f"audit.level.{report.level.name.lower()}"), *lines])

@@ -152,7 +152,7 @@ def _found(folder: Path, codes: list[str], validators: int, profile: str, seed: 
         find_program()
     folder = folder.absolute()
     _check_free(folder)
-    check_room(folder, codes, codes[:validators])
+    check_room(codes, codes[:validators])
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     passphrase = folder / PASSPHRASE_FILE
     passphrase.touch(mode=0o600)

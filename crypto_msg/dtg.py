@@ -34,4 +34,4 @@ def parse_dtg(text: str) -> int:
     except ValueError as problem:
         hint = "Write it as 231430ZNOV26: day, hour and minute, Z, month, year."
         raise Malformed("bad-dtg", f"{text!r} is not a date-time group", hint=hint, dtg=text) from problem
-    return timegm(moment.utctimetuple())
+    return int(moment.timestamp())

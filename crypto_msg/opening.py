@@ -75,7 +75,8 @@ def open_cable(head: Head, body: Buffer, reader: Reader) -> OpenedCable:
     check_network(outer, reader.network_id)  # 2
     origin = reader.view.terminal(outer.terminal_id)
     check_envelope_signature(head, outer, origin, reader.verifier)  # 3
-    context = WrapContext(head.envelope_id, outer.terminal_id)
+    envelope_id = head.envelope_id
+    context = WrapContext(envelope_id, outer.terminal_id)
     cek, n = open_wrap(_own_wrap(head, reader.terminal_id), reader.prekeys, context)  # 4
     keys = ContentKeys.from_cek(cek)
     if keys.commitment != outer.cek_commit:  # 5
@@ -83,19 +84,19 @@ def open_cable(head: Head, body: Buffer, reader: Reader) -> OpenedCable:
             "key-not-committed", "the content key is not the one that the envelope commits to", hint=DO_NOT_RELY
         )
     verify_body(head, body)
-    content = split_stream(open_body(keys.body_key, head.envelope_id, body))  # 6
+    content = split_stream(open_body(keys.body_key, envelope_id, body))  # 6
     inner, draft = decode_inner(content.inner, Kind(outer.kind))
     _check_agreement(outer, draft)
     block = split_signatures(content, len(expected_signatures(inner)))  # 7
     files = split_files(content.files, draft.attachments if outer.kind != Kind.COUNTERSIGNATURE else ())  # 8
     signers = _check_rules(outer, inner, draft, origin, reader.view)  # 9
     inner_hash = sha256(content.inner).digest()
-    released = released_bytes(head.envelope_id, inner_hash, draft, inner)
-    signatures = verify_signatures(block, inner, signers, reader.network_id, released, reader.verifier)  # 10
     posts = posts_of(draft, inner.expansions)
+    released = released_bytes(envelope_id, inner_hash, posts)
+    signatures = verify_signatures(block, inner, signers, reader.network_id, released, reader.verifier)  # 10
     _check_reader(outer, draft, posts, reader)  # 11
     return OpenedCable(
-        envelope_id=head.envelope_id,
+        envelope_id=envelope_id,
         outer=outer,
         inner=inner,
         draft=draft,

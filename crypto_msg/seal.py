@@ -7,10 +7,10 @@ encapsulations draw their own randomness. Whether the officers may do it is for 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from hashlib import sha256
 
-from crypto_msg.cable import SALT_BYTES, Draft, Expansion, Inner, Kind
+from crypto_msg.cable import SALT_BYTES, Draft, Expansion, Inner, Kind, posts_of
 from crypto_msg.content import check_files, compress, join_stream, padded_length
 from crypto_msg.envelope import VERSION, Envelope, encode_head
 from crypto_msg.segments import CEK_BYTES, ContentKeys, body_root, seal_body
@@ -91,7 +91,7 @@ def seal_cable(
     arranged = arrange(inner, given)
 
     def sign(envelope_id: bytes, inner_hash: bytes) -> tuple[bytes, ...]:
-        released = released_bytes(envelope_id, inner_hash, message.draft, inner)
+        released = released_bytes(envelope_id, inner_hash, posts_of(message.draft, inner.expansions))
         return (*arranged, releaser.sign(Purpose.RELEASE, station.network_id, released))
 
     return _seal(station, Kind.CABLE, message, inner, sign, recipients, random)
@@ -153,21 +153,15 @@ def _seal(
         cek_commit=keys.commitment,
         terminal_count=len(recipients),
     )
-    head = Head(CODEC.encode(outer), b"", b"", b"", ())
-    body = seal_body(
-        keys.body_key,
-        head.envelope_id,
-        join_stream(compressed, sign(head.envelope_id, inner_hash), length),
-    )
-    wraps = make_wraps(recipients, cek, WrapContext(head.envelope_id, outer.terminal_id), random)
-    head = replace(head, body_root=body_root(body), wraps_root=wraps_root(wraps), wraps=place_wraps(wraps))
-    head = _signed_head(head, station)
+    outer_bytes = CODEC.encode(outer)
+    envelope_id = sha256(outer_bytes).digest()
+    stream = join_stream(compressed, sign(envelope_id, inner_hash), length)
+    body = seal_body(keys.body_key, envelope_id, stream)
+    wraps = make_wraps(recipients, cek, WrapContext(envelope_id, outer.terminal_id), random)
+    parts = SignedParts(envelope_id, body_root(body), wraps_root(wraps))
+    signature = station.terminal.sign(Purpose.ENVELOPE, station.network_id, CODEC.encode(parts))
+    head = Head(outer_bytes, parts.body_root, parts.wraps_root, signature, place_wraps(wraps))
     return Sealed(Envelope(encode_head(head), body), head, inner, inner_hash, cek)
-
-
-def _signed_head(head: Head, station: Station) -> Head:
-    parts = CODEC.encode(SignedParts(head.envelope_id, head.body_root, head.wraps_root))
-    return replace(head, signature=station.terminal.sign(Purpose.ENVELOPE, station.network_id, parts))
 
 
 def _signed(signatures: Sequence[DraftSignature], purpose: Purpose) -> tuple[bytes, ...]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from crypto_msg.cable import Draft, Inner, posts_of
+from crypto_msg.cable import Inner
 from crypto_msg.rules import Signers
 from crypto_msg.wire import CODEC, ReleasedParts
 from keys.purpose import Purpose
@@ -31,9 +31,9 @@ def sign_draft(draft: bytes, purpose: Purpose, network_id: bytes, signer: Signer
     return DraftSignature(purpose, signer.public_key.key_id, signer.sign(purpose, network_id, draft))
 
 
-def released_bytes(envelope_id: bytes, inner_hash: bytes, draft: Draft, inner: Inner) -> bytes:
-    """What the releaser signs."""
-    return CODEC.encode(ReleasedParts(envelope_id, inner_hash, posts_of(draft, inner.expansions)))
+def released_bytes(envelope_id: bytes, inner_hash: bytes, posts: tuple[str, ...]) -> bytes:
+    """What the releaser signs; `posts` as of `posts_of`."""
+    return CODEC.encode(ReleasedParts(envelope_id, inner_hash, posts))
 
 
 def expected_signatures(inner: Inner) -> tuple[tuple[Purpose, bytes], ...]:

@@ -53,6 +53,9 @@ SUITE_OF: dict[Purpose, int] = {
 """The suite a purpose demands. POSSESSION is absent: it takes the suite of the key that it proves."""
 
 
+_PREFIX = {purpose: DOMAIN + purpose.encode("ascii") + b"\x00" for purpose in Purpose}
+
+
 def is_allowed(purpose: Purpose, suite: int) -> bool:
     """Whether a key of `suite` may sign for `purpose`."""
     return suite in KEY_BYTES and SUITE_OF.get(purpose, suite) == suite
@@ -65,4 +68,4 @@ def preimage(purpose: Purpose, network_id: bytes, key_id: bytes, payload: bytes)
     """
     if len(network_id) != ID_BYTES or len(key_id) != ID_BYTES:
         raise Malformed("id-length", "a network id and a key id have 32 bytes")
-    return b"".join((DOMAIN, purpose.encode("ascii"), b"\x00", network_id, key_id, sha512(payload).digest()))
+    return b"".join((_PREFIX[purpose], network_id, key_id, sha512(payload).digest()))

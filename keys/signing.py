@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Iterable
-from dataclasses import dataclass
 from hashlib import sha256
 from typing import Protocol
 
@@ -13,6 +12,9 @@ from keys.algorithms import SecretKey
 from keys.public import SUITE_DUAL, PublicKey
 from keys.purpose import DOMAIN, Purpose, is_allowed, preimage
 from protos.errors import Refused, VerificationFailed
+
+Check = tuple[PublicKey, Purpose, bytes, bytes, bytes]
+"""The arguments of `Verifier.verify`: key, purpose, network id, payload, signature."""
 
 
 class Signer(Protocol):
@@ -126,25 +128,15 @@ class VerifiedBefore:
         return None
 
 
-@dataclass(frozen=True, slots=True)
-class SignatureJob:
-    """One check that another process can do."""
-
-    key: PublicKey
-    purpose: Purpose
-    network_id: bytes
-    payload: bytes
-    signature: bytes
+def verify_many(checks: Iterable[Check]) -> list[bool]:
+    """Whether each signature holds, in order; also for worker processes."""
+    verifier = DirectVerifier()
+    return [_holds(verifier, check) for check in checks]
 
 
-def verify_many(jobs: Iterable[SignatureJob]) -> list[bool]:
-    """Whether each signature holds, in order; for worker processes of a parallel replay."""
-    return [_holds(job) for job in jobs]
-
-
-def _holds(job: SignatureJob) -> bool:
+def _holds(verifier: Verifier, check: Check) -> bool:
     try:
-        DirectVerifier().verify(job.key, job.purpose, job.network_id, job.payload, job.signature)
+        verifier.verify(*check)
     except VerificationFailed:
         return False
     return True

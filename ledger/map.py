@@ -11,6 +11,7 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from hashlib import sha256
 from operator import attrgetter
 from typing import Self
@@ -23,27 +24,30 @@ EMPTY = bytes(32)
 MAX_DEPTH = 256
 MAX_PROOF_BYTES = 64 * 1024
 
+_PLACES_CACHED = 16_384
+_PLACE = attrgetter("place")
+
 
 class _Leaf:
-    """One pair. `place` is SHA-256(key) as an integer; `hash` is filled when first asked for."""
+    """One pair. `place` is SHA-256(key) as an integer. Never changed."""
 
     __slots__ = ("hash", "place", "value")
 
     def __init__(self, place: int, value: bytes) -> None:
         self.place = place
         self.value = value
-        self.hash: bytes | None = None
+        self.hash = _leaf_hash(place.to_bytes(32, "big"), sha256(value).digest())
 
 
 class _Inner:
-    """At least two leaves. Never changed after it was made but for the memo of its hash."""
+    """At least two leaves. Never changed."""
 
     __slots__ = ("hash", "left", "right")
 
     def __init__(self, left: _Node, right: _Node) -> None:
         self.left = left
         self.right = right
-        self.hash: bytes | None = None
+        self.hash: bytes = _inner_hash(left.hash if left else EMPTY, right.hash if right else EMPTY)
 
 
 _Node = _Leaf | _Inner | None
@@ -66,7 +70,7 @@ _CODEC = Codec({MapProof: ledger_pb2.MapProof})
 
 
 class Map:
-    """A persistent map: `set` returns a new map that shares all it can; hashes are computed when first asked for."""
+    """A persistent map: `set` returns a new map that shares all it can."""
 
     __slots__ = ("_top",)
 
@@ -101,7 +105,7 @@ class Map:
         """As `set` for each pair, every node on their common ways made once."""
         if not all(key and value for key, value in pairs.items()):
             raise Malformed("malformed", "keys and values of the state are never empty", what="state value")
-        leaves = sorted((_Leaf(_place(key), value) for key, value in pairs.items()), key=attrgetter("place"))
+        leaves = sorted([_Leaf(_place(key), value) for key, value in pairs.items()], key=_PLACE)
         return Map(_insert_all(self._top, leaves, 255))
 
     def prove(self, key: bytes) -> MapProof:
@@ -154,6 +158,7 @@ def decode_map_proof(data: bytes) -> MapProof:
     return _CODEC.decode(MapProof, data, limit=MAX_PROOF_BYTES)
 
 
+@lru_cache(maxsize=_PLACES_CACHED)
 def _place(key: bytes) -> int:
     return int.from_bytes(sha256(key).digest(), "big")
 
@@ -174,7 +179,8 @@ def _insert_all(node: _Node, leaves: list[_Leaf], shift: int) -> _Node:
         for leaf in leaves:
             node = _insert(node, leaf, shift)
         return node
-    middle = bisect_left(leaves, 1, key=lambda leaf: leaf.place >> shift & 1)
+    first_right = (leaves[0].place >> shift | 1) << shift  # of all places below this node the first to the right
+    middle = bisect_left(leaves, first_right, key=_PLACE)
     left = _insert_all(node.left, leaves[:middle], shift - 1)
     return _Inner(left, _insert_all(node.right, leaves[middle:], shift - 1))
 
@@ -189,16 +195,7 @@ def _part(one: _Leaf, two: _Leaf, shift: int) -> _Inner:
 
 
 def _hash(node: _Node) -> bytes:
-    if node is None:
-        return EMPTY
-    if node.hash is None:
-        if isinstance(node, _Leaf):
-            node.hash = _leaf_hash(node.place.to_bytes(32, "big"), sha256(node.value).digest())
-        else:
-            left, right = node.left, node.right
-            # One call less for every subtree that has not changed: this is where a replay spends its time.
-            node.hash = _inner_hash((left and left.hash) or _hash(left), (right and right.hash) or _hash(right))
-    return node.hash
+    return EMPTY if node is None else node.hash
 
 
 def _leaf_hash(key_hash: bytes, value_hash: bytes) -> bytes:

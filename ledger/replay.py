@@ -10,12 +10,14 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor, Future
+from contextlib import suppress
 from dataclasses import dataclass, field
 from enum import IntEnum
+from itertools import chain, compress
 
-from keys.signing import DirectVerifier
+from keys.signing import Check, DirectVerifier, verify_many
 from ledger.admission import MAX_POSTS
-from ledger.block import MAX_BLOCK_ENTRIES, BadBlock, is_record
+from ledger.block import MAX_BLOCK_ENTRIES, BadBlock, decode_record, is_record
 from ledger.checkpoint import parse_checkpoint
 from ledger.entry import ENTRY_PREFIX
 from ledger.genesis import network_id_of
@@ -24,7 +26,7 @@ from ledger.machine import LEDGER_MODULES, Machine
 from ledger.module import Module
 from ledger.network_policy import policy_of
 from ledger.note import SignedNote
-from ledger.preverify import KeyBook, Outcome, PrimedVerifier, Task, verify_task
+from ledger.preverify import KeyBook, PrimedVerifier
 from ledger.rules import Rules
 from ledger.shape import Shape
 from protos.errors import DutabartaError, Malformed, VerificationFailed
@@ -33,7 +35,7 @@ MAX_PROBLEMS = 100
 MAX_BLOCK_LEAVES = max(MAX_BLOCK_ENTRIES, MAX_POSTS + 1) + 1
 
 _WINDOW_LEAVES = 2048
-_TASK_LEAVES = 64
+_TASK_CHECKS = 256
 _WINDOWS_AHEAD = 3
 
 
@@ -57,8 +59,22 @@ class Problem:
 
 
 @dataclass(frozen=True, slots=True)
+class Offence:
+    """What the consensus engine proved against a validator; `index` is that of the block record."""
+
+    index: int
+    post: str
+    offence: str
+    height: int
+    time: int
+
+
+@dataclass(frozen=True, slots=True)
 class ReplayReport:
-    """What a replay found. `entries` counts signed entries; `size` and `root` are those of the leaves that it took."""
+    """What a replay found. `entries` counts signed entries; `size` and `root` are those of the leaves that it took.
+
+    `offences` are those of validators that blocks record, the first 100: the ledger is whole all the same.
+    """
 
     ok: bool
     level: Level
@@ -66,6 +82,7 @@ class ReplayReport:
     size: int
     root: bytes
     problems: tuple[Problem, ...]
+    offences: tuple[Offence, ...] = ()
 
 
 def replay(
@@ -73,8 +90,8 @@ def replay(
 ) -> ReplayReport:
     """Replay a log and report; nothing that a log holds makes it raise.
 
-    `modules` are those beside the ledger's own. With an executor the signatures are checked there, windows of some
-    2,000 leaves ahead of the machine.
+    `modules` are those beside the ledger's own. Signatures are checked a window of some 2,000 leaves at a time, before
+    the machine takes it: by the executor, some windows ahead, or else here.
     """
     run = _Run(modules, level, executor)
     ahead: deque[_Window] = deque()
@@ -101,12 +118,16 @@ class _Block:
 _Part = _Block | bytes  # bytes: a checkpoint
 
 
+_Task = tuple[list[Check], Future[list[bool]] | None]
+
+
 @dataclass(frozen=True, slots=True)
 class _Window:
-    """Some parts of the log, and the tasks of checking their signatures."""
+    """Some parts of the log; the checks of each leaf's signatures, as in `Asked`; the tasks that do all checks."""
 
     parts: list[_Part]
-    tasks: list[tuple[Task, Future[Outcome] | None]]
+    signatures: list[list[Check] | None]
+    tasks: list[_Task]
 
 
 class _Run:
@@ -123,22 +144,24 @@ class _Run:
         self._shape = Shape(rules, with_hashes=level >= Level.HASHES, report=self._report)
         self._machine: Machine | None = None
         self._problems: list[Problem] = []
+        self._offences: list[Offence] = []
         self._entries = 0
         self._is_broken = False
 
     def prepare(self, parts: list[_Part]) -> _Window:
-        """Find out which signatures a window needs, and hand them to the executor."""
+        """Find out which checks a window asks for, and hand them to the executor."""
         leaves = [leaf for part in parts if isinstance(part, _Block) for leaf in part.leaves]
         if self._network_id is None and leaves:
             self._network_id = network_id_of(leaves[0])
-        is_needed = self._level == Level.SIGNATURES or (self._level == Level.FULL and self._executor is not None)
-        if not is_needed or self._network_id is None:
-            return _Window(parts, [])
-        chunks = [leaves[at : at + _TASK_LEAVES] for at in range(0, len(leaves), _TASK_LEAVES)]
-        tasks = [self._book.task(self._network_id, chunk) for chunk in chunks]
-        if self._executor is None:
-            return _Window(parts, [(one, None) for one in tasks])
-        return _Window(parts, [(one, self._executor.submit(verify_task, one)) for one in tasks])
+        if self._level < Level.SIGNATURES or self._network_id is None:
+            return _Window(parts, [], [])
+        asked = [self._book.asked(self._network_id, leaf) for leaf in leaves]
+        checks = [check for one in asked for check in chain(one.signatures or (), one.proofs)]
+        chunks = [checks[at : at + _TASK_CHECKS] for at in range(0, len(checks), _TASK_CHECKS)]
+        return _Window(parts, [one.signatures for one in asked], [self._task(chunk) for chunk in chunks])
+
+    def _task(self, checks: list[Check]) -> _Task:
+        return checks, None if self._executor is None else self._executor.submit(verify_many, checks)
 
     def take(self, window: _Window) -> None:
         """Check a window. After a block that the machine refuses nothing more can be judged."""
@@ -161,20 +184,21 @@ class _Run:
         elif log.size == 0 and not self._problems:
             self._report(0, Malformed("empty-log", "the log has no founding block"))
         problems = tuple(self._problems)
-        return ReplayReport(not problems, self._level, self._entries, log.size, log.root, problems)
+        return ReplayReport(
+            not problems, self._level, self._entries, log.size, log.root, problems, tuple(self._offences)
+        )
 
     def _take_signatures(self, window: _Window) -> None:
-        index = self._shape.size
-        for task, future in window.tasks:
-            outcome = verify_task(task) if future is None else future.result()
-            if self._level == Level.FULL:
-                self._verifier.prime(outcome)
-                continue
-            for leaf, holds in zip(task.leaves, outcome.holds, strict=True):
-                if not holds and leaf[:1] == ENTRY_PREFIX:
-                    text = "a signature does not hold, or its key is not in the log"
-                    self._report(index, VerificationFailed("bad-signature", text))
-                index += 1
+        results = ((checks, future.result() if future else verify_many(checks)) for checks, future in window.tasks)
+        held = chain.from_iterable(compress(checks, holds) for checks, holds in results)
+        if self._level == Level.FULL:
+            self._verifier.prime(held)
+            return
+        known = set(held)
+        for index, signatures in enumerate(window.signatures, self._shape.size):
+            if signatures is None or not known.issuperset(signatures):
+                text = "a signature does not hold, or its key is not in the log"
+                self._report(index, VerificationFailed("bad-signature", text))
 
     def _take_block(self, leaves: tuple[bytes, ...]) -> None:
         if self._level < Level.FULL:
@@ -182,6 +206,15 @@ class _Run:
         elif not self._execute(leaves):
             return
         self._entries += sum(leaf[:1] == ENTRY_PREFIX for leaf in leaves)
+        self._note_offences(leaves[-1])
+
+    def _note_offences(self, record: bytes) -> None:
+        if len(self._offences) >= MAX_PROBLEMS:
+            return
+        index = (self._machine or self._shape).size - 1
+        with suppress(DutabartaError):  # at the lower levels a record that does not decode is a problem already
+            found = decode_record(record).misbehaviour
+            self._offences += [Offence(index, one.validator, one.offence, one.height, one.time) for one in found]
 
     def _execute(self, leaves: tuple[bytes, ...]) -> bool:
         try:

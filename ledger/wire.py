@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from google.protobuf.message import DecodeError
 
@@ -109,15 +110,26 @@ class TrustFile:
     current: StateProof
 
 
-def peek_entry(leaf: bytes) -> tuple[bytes, list[bytes]] | None:
-    """The kind and the signers' key ids of an entry's leaf, unchecked; None if it is none. For looking ahead only."""
+class Peeked(NamedTuple):
+    """What an entry's leaf seems to hold. Nothing is checked but its size: for looking ahead only."""
+
+    kind: bytes
+    signed: bytes
+    signatures: list[tuple[bytes, bytes]]
+
+
+def peek_entry(leaf: bytes) -> Peeked | None:
+    """The kind, the signed bytes, and (key id, signature) of each signature; None if this cannot be an entry's leaf."""
+    if len(leaf) > MAX_LEAF_BYTES:
+        return None
     try:
-        signed = pb.SignedEntry.FromString(leaf[1:])
+        message = pb.SignedEntry.FromString(leaf[1:])
     except DecodeError:
         return None
     # A canonical Entry begins with its kind: field 1, one byte of length.
-    entry = signed.entry
-    return entry[2 : 2 + entry[1]] if len(entry) > 1 else b"", [one.key_id for one in signed.signatures]
+    signed = message.entry
+    kind = signed[2 : 2 + signed[1]] if len(signed) > 1 else b""
+    return Peeked(kind, signed, [(one.key_id, one.signature) for one in message.signatures])
 
 
 CODEC = Codec(

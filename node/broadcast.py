@@ -15,6 +15,7 @@ from ledger.wire import MAX_LEAF_BYTES
 from node.chain import Chain
 from node.sequence import (
     ACCEPTED,
+    BUSY,
     MAX_POOL_BYTES,
     MAX_POOL_ENTRIES,
     MAX_REMEMBERED,
@@ -38,7 +39,7 @@ class Broadcast:
 class _Waiting:
     leaf: bytes
     next_at: int
-    wait: int = FIRST_AGAIN_SECONDS
+    wait: int = 2 * FIRST_AGAIN_SECONDS
 
 
 class Broadcaster:
@@ -48,6 +49,8 @@ class Broadcaster:
         self._chain = chain
         self._index_of = index_of
         self._pool: OrderedDict[bytes, _Waiting] = OrderedDict()
+        self._new: list[bytes] = []
+        self._looked_at: int | None = None
         self._pool_bytes = 0
         self._refused: OrderedDict[bytes, EntryOutcome] = OrderedDict()
 
@@ -60,25 +63,35 @@ class Broadcaster:
         if known.code in (ACCEPTED, PENDING):
             return known
         if len(self._pool) >= MAX_POOL_ENTRIES or self._pool_bytes + len(leaf) > MAX_POOL_BYTES:
-            return EntryOutcome("busy", "the pool of entries is full; send the same bytes again later")
+            return EntryOutcome(BUSY, "the pool of entries is full; send the same bytes again later")
         refusal = self._refusal(leaf)
         if refusal is not None:
             return self._remember(entry_hash, refusal)
-        self._pool[entry_hash] = _Waiting(leaf, now)
+        self._pool[entry_hash] = _Waiting(leaf, now + FIRST_AGAIN_SECONDS)
+        self._new.append(entry_hash)
         self._pool_bytes += len(leaf)
         return EntryOutcome(PENDING, "waits for a block")
 
     def outcome(self, entry_hash: bytes) -> EntryOutcome:
         """What became of the entry with this leaf hash."""
+        if entry_hash in self._pool:
+            return EntryOutcome(PENDING, "waits for a block")
         index = self._index_of(entry_hash)
         if index is not None:
             return EntryOutcome(ACCEPTED, "on the ledger", index)
-        if entry_hash in self._pool:
-            return EntryOutcome(PENDING, "waits for a block")
         return self._refused.get(entry_hash, EntryOutcome(UNKNOWN, "no such entry has come"))
 
     def tick(self, now: int) -> list[Broadcast]:
         """What to hand to the engine now: new entries at once, others again, less and less often."""
+        new = [Broadcast(self._pool[entry_hash].leaf) for entry_hash in self._new if entry_hash in self._pool]
+        self._new.clear()
+        return self._again(now) + new
+
+    def _again(self, now: int) -> list[Broadcast]:
+        """What has waited long enough; looked for once a second."""
+        if now == self._looked_at:
+            return []
+        self._looked_at = now
         due = [one for one in self._pool.items() if not one[1].next_at - LAST_AGAIN_SECONDS <= now < one[1].next_at]
         return [Broadcast(waiting.leaf) for entry_hash, waiting in due if self._is_still_due(entry_hash, waiting, now)]
 

@@ -15,6 +15,8 @@ from protos.errors import DutabartaError, Malformed, VerificationFailed
 
 MAX_PEERS_AHEAD = 128
 ASK_AGAIN_SECONDS = 5
+_ON_ITS_WAY = frozenset({"no-quorum", "unknown-log"})
+"""A checkpoint without its quorum yet; a note of one who was no validator at its size, or of HQ when it is none."""
 
 
 class Follower:
@@ -122,10 +124,13 @@ class Follower:
             return self._contradicted(peer, checkpoint, signed)
         if not self._chain.is_block_end(checkpoint.size):
             return []
+        actions: list[Action] = []
         try:
-            return self._advance(checkpoint, signed, note) + self._take_policy_note(checkpoint.size, note)
+            actions += self._advance(checkpoint, signed, note)
+            actions += self._take_policy_note(checkpoint.size, note)
         except VerificationFailed as problem:
-            return [DropPeer(peer, problem.code)]
+            actions.append(DropPeer(peer, problem.code))
+        return actions
 
     def _wait(self, peer: str, size: int, note: bytes, now: int) -> list[Action]:
         known = self._ahead.get(peer)
@@ -167,8 +172,8 @@ class Follower:
         try:
             policy.verify(note)
         except VerificationFailed as problem:
-            if problem.code == "no-quorum":
-                return []  # a checkpoint on its way to its quorum
+            if problem.code in _ON_ITS_WAY:
+                return []
             raise
         self._policy_size = size
         return [PolicyNote(size, note)]

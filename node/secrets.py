@@ -14,7 +14,7 @@ from pathlib import Path
 from keys.possession import ProvenKey, prove
 from keys.public import SUITE_ED25519, SUITE_MLDSA44
 from keys.signing import SoftwareSigner
-from node.api.tls import TlsIdentity, der_of, make_identity, pem_of
+from node.api.tls import TlsIdentity, der_of, make_identity, pem_of, server_name
 from protos.errors import DutabartaError, Malformed, Refused, Unavailable
 
 _SUITES = {"entry": SUITE_ED25519, "cosigner": SUITE_MLDSA44, "log": SUITE_ED25519, "consensus": SUITE_ED25519}
@@ -67,8 +67,11 @@ def load_node_keys(folder: Path) -> NodeKeys:
     certificate = _read(folder / "tls.crt")
     try:
         tls = TlsIdentity(der_of(certificate), _read(folder / "tls.key"))
-    except ValueError as problem:
+        server_name(tls.certificate)
+    except (ValueError, DutabartaError) as problem:
         raise _bad(folder / "tls.crt") from problem
+    if not tls.is_pair:
+        raise _bad(folder / "tls.key")
     return NodeKeys(**signers, tls=tls)
 
 

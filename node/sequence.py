@@ -16,6 +16,8 @@ from node.chain import Chain
 ACCEPTED = "accepted"
 PENDING = "pending"
 UNKNOWN = "unknown"
+BUSY = "busy"
+UNSETTLED = frozenset({PENDING, UNKNOWN, BUSY})
 
 MAX_POOL_ENTRIES = 4096
 MAX_POOL_BYTES = 8 * 1024 * 1024
@@ -31,6 +33,14 @@ class EntryOutcome:
     code: str
     text: str
     index: int | None = None
+
+
+def is_credible(code: str, size: int, least: int) -> bool:
+    """Whether an answer about an entry counts: a refusal only of a log, `size` leaves long, that is not behind `least`.
+
+    What has come to one node's log may be on its way to another's; there, a good entry looks like a bad one.
+    """
+    return code == ACCEPTED or code in UNSETTLED or size >= least
 
 
 class Solo:
@@ -57,7 +67,7 @@ class Solo:
         if known.code in (ACCEPTED, PENDING):
             return known
         if len(self._pool) >= MAX_POOL_ENTRIES or self._pool_bytes + len(leaf) > MAX_POOL_BYTES:
-            return EntryOutcome("busy", "the pool of entries is full; send the same bytes again later")
+            return EntryOutcome(BUSY, "the pool of entries is full; send the same bytes again later")
         result = self._chain.machine.check_result(leaf)
         if not result.is_accepted:
             return self._remember(leaf_hash(leaf), EntryOutcome(result.code, result.text))
@@ -67,12 +77,17 @@ class Solo:
 
     def outcome(self, entry_hash: bytes) -> EntryOutcome:
         """What became of the entry with this leaf hash."""
+        if entry_hash in self._pool:
+            return EntryOutcome(PENDING, "waits for the next block")
         index = self._index_of(entry_hash)
         if index is not None:
             return EntryOutcome(ACCEPTED, "on the ledger", index)
-        if entry_hash in self._pool:
-            return EntryOutcome(PENDING, "waits for the next block")
         return self._refused.get(entry_hash, EntryOutcome(UNKNOWN, "no such entry has come"))
+
+    @property
+    def has_entries(self) -> bool:
+        """Whether any entry waits for the next block."""
+        return bool(self._pool)
 
     def tick(self, now: int) -> list[Append]:
         """Make the next block, when there are entries and the interval has passed. One block at a time."""

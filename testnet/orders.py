@@ -18,6 +18,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from node.abci.sockets import socket_address
 from protos.errors import Refused, Unavailable
 from testnet.lines import MAX_DELAY_MS, MAX_KBIT, MAX_LOSS_PERCENT, Lines, Shape
 
@@ -107,9 +108,9 @@ class RelayControl:
 
     def _order(self, order: dict[str, Any]) -> dict[str, Any]:
         try:
-            with socket.socket(socket.AF_UNIX) as line:
+            with socket_address(self._path) as address, socket.socket(socket.AF_UNIX) as line:
                 line.settimeout(ANSWER_SECONDS)
-                line.connect(str(self._path))
+                line.connect(address)
                 line.sendall(_line(order))
                 with line.makefile("rb") as answers:
                     found: dict[str, Any] = json.loads(answers.readline())

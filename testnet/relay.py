@@ -16,6 +16,7 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
 
+from node.abci.sockets import socket_address
 from testnet.layout import load_layout
 from testnet.lines import Lines
 from testnet.orders import MAX_ORDER_BYTES, SOCKET, answer
@@ -180,7 +181,9 @@ async def serve(folder: Path) -> None:
 
     socket = folder / SOCKET
     socket.unlink(missing_ok=True)
-    async with await relay.listen(layout.port), await asyncio.start_unix_server(obey, socket, limit=MAX_ORDER_BYTES):
+    with socket_address(socket) as address:
+        orders = await asyncio.start_unix_server(obey, address, limit=MAX_ORDER_BYTES)
+    async with await relay.listen(layout.port), orders:
         socket.chmod(0o600)
         _log.info("relaying %d links", len(links))
         await stopped.wait()

@@ -7,8 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from node.abci.server import check_socket_path
-from node.config import ENGINE_FOLDER, load_config, node_folder, save_config
+from node.config import load_config, node_folder, save_config
 from node.shell.comet import next_port
 from protos.errors import Refused
 from testnet.layout import POSTS_FOLDER, Layout, Place, save_layout
@@ -16,7 +15,6 @@ from testnet.network import Testnet
 
 SPARE_FILES = 4096
 """Open files of the relay beside its listeners: two for each connection."""
-APP_SOCKET = "app.sock"
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,9 +25,8 @@ class Settings:
     seed: int = 0
 
 
-def check_room(folder: Path, codes: Sequence[str], engines: Sequence[str]) -> None:
-    """Whether this machine can hold such a network there. Raises `Refused` ("path-too-long", "too-few-files")."""
-    check_socket_path(node_folder(folder / POSTS_FOLDER / codes[0]) / ENGINE_FOLDER / APP_SOCKET)
+def check_room(codes: Sequence[str], engines: Sequence[str]) -> None:
+    """Whether this machine can hold such a network. Raises `Refused("too-few-files")`."""
     needed = len(codes) * (len(codes) - 1) + len(engines) * (len(engines) - 1) + SPARE_FILES
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     if most < needed:

@@ -98,11 +98,14 @@ class AbciServer:
         except asyncio.CancelledError:
             _log.debug("engine connection closed")
         except BaseException as problem:
-            if not self.failed.done():
-                self.failed.set_exception(problem)
+            self._fail(problem)
         finally:
             self._connections.discard(task)
             writer.close()
+
+    def _fail(self, problem: BaseException) -> None:
+        if not self.failed.done():
+            self.failed.set_exception(problem)
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Answer in order. Answers leave at the latest with a Flush, which the engine sends when it waits."""
@@ -160,8 +163,15 @@ class AbciServer:
             commit = self._application.commit()
             self._store(commit)
             self._application.committed()
-            self._shown(commit)
+        asyncio.get_running_loop().call_soon(self._show, commit)
         return pb.Response(commit=pb.ResponseCommit())
+
+    def _show(self, commit: CommitBlock) -> None:
+        """What follows from a block takes place before the next request, but the engine need not wait for it."""
+        try:
+            self._shown(commit)
+        except BaseException as problem:
+            self._fail(problem)
 
     async def _apply(self, work: Callable[[], T]) -> T:
         """Run in the worker thread; no two blocks at once, whatever number of consensus connections there may be."""

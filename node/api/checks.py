@@ -15,6 +15,6 @@ def bounded(size: int, limit: int, what: str) -> None:
         raise Malformed("too-large", f"{size} is more than {limit} for {what}", size=size, limit=limit)
 
 
-def entry_result(outcome: EntryOutcome) -> pb.EntryResult:
-    """The wire form of an outcome."""
-    return pb.EntryResult(code=outcome.code, text=outcome.text, index=outcome.index or 0)
+def entry_result(outcome: EntryOutcome, size: int) -> pb.EntryResult:
+    """The wire form of an outcome, by a log of `size` leaves."""
+    return pb.EntryResult(code=outcome.code, text=outcome.text, index=outcome.index or 0, size=size)

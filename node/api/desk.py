@@ -30,11 +30,11 @@ class Desk(DeskServicer):
 
     async def SubmitEntry(self, request: pb.EntryBytes, _context: Any) -> pb.EntryResult:
         bounded(len(request.leaf), MAX_LEAF_BYTES, "entry")
-        return entry_result(await self._node.entries.submit(request.leaf))
+        return entry_result(await self._node.entries.submit(request.leaf), self._node.ledger.chain.size)
 
     async def GetEntryResult(self, request: pb.EntryBytes, _context: Any) -> pb.EntryResult:
         bounded(len(request.leaf), MAX_LEAF_BYTES, "entry")
-        return entry_result(self._node.entries.result(request.leaf))
+        return entry_result(self._node.entries.result(request.leaf), self._node.ledger.chain.size)
 
     async def GetCheckpoint(self, request: pb.CheckpointRequest, _context: Any) -> pb.CheckpointNote:
         return pb.CheckpointNote(note=await self._node.answers.checkpoint(request.at_least))

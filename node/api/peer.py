@@ -42,7 +42,7 @@ class Peer(PeerServicer):
 
     async def SubmitEntry(self, request: pb.EntryBytes, _context: Any) -> pb.EntryResult:
         bounded(len(request.leaf), MAX_LEAF_BYTES, "entry")
-        return entry_result(await self._node.entries.order(request.leaf))
+        return entry_result(await self._node.entries.order(request.leaf), self._node.ledger.chain.size)
 
     async def SubmitCosignature(self, request: pb.CosignatureLine, _context: Any) -> pb.Nothing:
         post = current_caller().post

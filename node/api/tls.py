@@ -18,6 +18,7 @@ from typing import cast
 
 import grpc
 from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
@@ -57,6 +58,16 @@ class TlsIdentity:
     def pin(self) -> bytes:
         """SHA-256 of the certificate, 32 bytes: what a person compares."""
         return pin_of(self.certificate)
+
+    @property
+    def is_pair(self) -> bool:
+        """Whether the private key is that of the certificate."""
+        try:
+            key = serialization.load_pem_private_key(self.key_pem, None)
+            certified = x509.load_der_x509_certificate(self.certificate).public_key()
+        except (ValueError, TypeError, UnsupportedAlgorithm):
+            return False
+        return key.public_key() == certified
 
 
 def make_identity() -> TlsIdentity:

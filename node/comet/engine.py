@@ -25,6 +25,8 @@ WATCH_SECONDS = 5.0
 _LINES_KEPT = 40
 _LINE_BYTES = 2000
 _ERROR_MARK = "E["
+_DEAD_MARK = "CONSENSUS FAILURE!!!"
+"""After a panic CometBFT stops its consensus for good, and lets the process live."""
 
 
 class Engine:
@@ -74,8 +76,15 @@ class Engine:
 
     def restart(self) -> None:
         """End the process: `run` starts it again, with files written anew."""
+        self._end(signal.SIGTERM)
+
+    def restart_at_once(self) -> None:
+        """As `restart`, but the process signs nothing more."""
+        self._end(signal.SIGKILL)
+
+    def _end(self, number: signal.Signals) -> None:
         if self._process is not None and self._process.returncode is None:
-            self._process.terminate()
+            self._process.send_signal(number)
 
     async def _run_once(self) -> int:
         """One life of the process; its exit code."""
@@ -106,6 +115,8 @@ class Engine:
                 text = line[:_LINE_BYTES].decode(errors="replace")
                 self.last_words.append(text)
                 _log.log(logging.WARNING if text.startswith(_ERROR_MARK) else logging.DEBUG, "engine: %s", text)
+                if _DEAD_MARK in text:
+                    self.restart_at_once()
 
     async def watch(self, peers: Callable[[], list[EnginePeer]]) -> None:
         """Until cancelled: note whether it has caught up, and dial validators that are not connected.

@@ -20,8 +20,10 @@ from ledger.wire import MAX_LEAF_BYTES
 from node.comet.files import json_bytes, write_file
 from node.comet.profiles import LAN, PROFILES
 from node.comet.restored import SignState, state_json
+from node.comet.rpc import MAX_BATCH
 from node.engine import INITIAL_HEIGHT, EngineStart, address_of
 from node.sequence import MAX_POOL_BYTES, MAX_POOL_ENTRIES
+from node.store.database import storage_errors
 
 MAX_BLOCK_BYTES = 1024 * 1024
 MAX_EVIDENCE_BYTES = 64 * 1024
@@ -90,6 +92,11 @@ class EngineHome:
         return self.folder / self.chain_id
 
     @property
+    def has_blocks(self) -> bool:
+        """Whether the engine has kept blocks here: a folder that was lost or taken away has none."""
+        return (self.path / "data" / "blockstore.db").is_dir()
+
+    @property
     def sign_state(self) -> SignState:
         """What the own key signed last."""
         return SignState(self.path / "data")
@@ -103,14 +110,20 @@ class EngineHome:
         now: int,
         is_restored: bool = False,
     ) -> None:
-        """Write all files. `height` is the stored one; for `now` and `is_restored` see `SignState.settle`.
+        """Write all files. `height` is the highest ever stored; for `now` and `is_restored` see `SignState.settle`.
 
-        Raises `Malformed("bad-sign-state")`.
+        Raises `StoreFailed` for a disk that does not take them.
         """
+        with storage_errors():
+            self._write(start, config, signer, height, now, is_restored)
+
+    def _write(
+        self, start: EngineStart, config: EngineConfig, signer: SoftwareSigner, height: int, now: int, is_restored: bool
+    ) -> None:
         settings = self.path / "config"
         for folder in (self.folder, self.path, settings, self.path / "data"):
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        is_own = self.sign_state.settle(height, now, is_restored)
+        is_own = self.sign_state.settle(signer.public_key.key, height, now, is_restored)
         write_file(settings / "config.toml", config_toml(self, config, is_own).encode())
         write_file(settings / "genesis.json", genesis_json(start))
         write_file(settings / "node_key.json", node_key_json(signer))
@@ -135,7 +148,12 @@ def config_toml(home: EngineHome, config: EngineConfig, is_own_key: bool) -> str
             "priv_validator_state_file": f"data/{state}",
             "log_level": config.log_level,
         },
-        "rpc": {"laddr": f"unix://../{home.rpc_socket.name}", "unsafe": True, "max_open_connections": 64},
+        "rpc": {
+            "laddr": f"unix://../{home.rpc_socket.name}",
+            "unsafe": True,
+            "max_open_connections": 64,
+            "max_request_batch_size": MAX_BATCH,
+        },
         "p2p": {
             "laddr": f"tcp://{config.listen}",
             "persistent_peers": ",".join(one.dial for one in config.peers),

@@ -25,13 +25,15 @@ from node.comet.program import VERSION, find_program
 from node.comet.store import load_position, store_commit
 from node.config import NodeConfig
 from node.consensus import Application, CommitBlock
-from node.engine import engine_keys
+from node.engine import engine_keys, engine_start
 from node.shell.ledger import LedgerShell
+from node.store.database import storage_errors
 from protos.errors import Malformed, Refused, Unavailable
 
 _log = logging.getLogger(__name__)
-BROADCAST_SECONDS = 0.05
+AGAIN_SECONDS = 1.0
 LOOK_SECONDS = 0.5
+IDLE_SECONDS = 5.0
 FOLLOW_SECONDS = 10.0
 LAST_SECONDS = 5.0
 COMMIT_SECONDS = 1.0
@@ -75,16 +77,16 @@ class CometShell:
         self._ledger = ledger
         self._signer = signer
         self._place = place
-        self._restored_noted = False
+        self._restored = Restored(ledger)
 
     async def run_for_ever(self) -> None:
         """Until cancelled, which stops the engine too. Raises what keeps an engine from running."""
         while True:
-            await self._ledger.pulse.until(self._is_needed)
+            await self._ledger.pulse.until(self._is_needed, IDLE_SECONDS)
             signer, program = self._own_signer(), find_program(self._place.config.engine.program)
             await self._follow_first()
             if self._is_needed():
-                await self._serve(EngineRun(self._ledger, signer, program, self._place, self._take_restored))
+                await self._serve(EngineRun(self._ledger, signer, program, self._place, self._restored))
 
     async def _follow_first(self) -> None:
         """Do the rollback check; then take from the others what they decided meanwhile, if any of them answers.
@@ -123,11 +125,24 @@ class CometShell:
             )
         return signer
 
-    def _take_restored(self) -> bool:
-        """Once: whether the rollback check found this node's files to be a backup's."""
-        is_restored = self._ledger.witness.is_rolled_back and not self._restored_noted
-        self._restored_noted |= is_restored
-        return is_restored
+
+class Restored:
+    """What the rollback check has found, told once to the engine: also late answers may show a restore."""
+
+    def __init__(self, ledger: LedgerShell) -> None:
+        self._ledger = ledger
+        self._is_told = False
+
+    @property
+    def is_news(self) -> bool:
+        """Whether the engine has not been told yet that this node's files are a backup's."""
+        return self._ledger.witness.is_rolled_back and not self._is_told
+
+    def take(self) -> bool:
+        """`is_news`, once."""
+        is_news = self.is_news
+        self._is_told |= is_news
+        return is_news
 
 
 class EngineRun:
@@ -139,22 +154,28 @@ class EngineRun:
         signer: SoftwareSigner,
         program: Path,
         place: EnginePlace,
-        take_restored: Callable[[], bool],
+        restored: Restored,
     ) -> None:
         """Raises `Malformed`, `VerificationFailed("contradicting-log")`."""
-        self.application = Application(ledger.chain, load_position(ledger.database))
         self._ledger = ledger
         self._signer = signer
         self._place = place
-        self._take_restored = take_restored
-        self._home = EngineHome(place.folder, self.application.start.chain_id)
+        self._restored = restored
+        start, position = engine_start(ledger.chain), load_position(ledger.database)
+        self._home = EngineHome(place.folder, start.chain_id)
+        self._highest = position.height if position is not None and position.chain_id == start.chain_id else 0
+        if self._highest and not self._home.has_blocks:
+            _log.warning("the engine's folder is gone: it fetches its blocks again, and each must fit the own log")
+            position = None
+        self.application = Application(ledger.chain, position)
         self._server = AbciServer(self.application, self._store, VERSION, self._shown)
         self._engine = Engine(program, self._home, self._prepare, self._alarm, on_caught_up=self._caught_up)
 
     async def serve(self, is_needed: Callable[[], bool]) -> None:
         """Run the engine while `is_needed()` and the ledger goes on under it. Raises what no engine may cause."""
-        self._home.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        await self._server.start(self._home.app_socket)
+        with storage_errors():
+            self._home.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            await self._server.start(self._home.app_socket)
         _log.info("the consensus engine of %s begins at %s", self._home.chain_id, self._place.listen)
         try:
             await _first(
@@ -163,15 +184,24 @@ class EngineRun:
                 self._broadcast_for_ever(),
                 self._server_failed(),
                 self._until_over(is_needed),
+                self._restart_when_restored(),
             )
         finally:
             await self._server.close()
 
     async def _until_over(self, is_needed: Callable[[], bool]) -> None:
         """Where the ledger ended the engine, its last block is given on to slower validators for a while."""
-        await self._ledger.pulse.until(lambda: self.application.is_over or not is_needed())
+        await self._ledger.pulse.until(lambda: self.application.is_over or not is_needed(), IDLE_SECONDS)
         if self.application.is_over:
             await asyncio.sleep(LAST_SECONDS)
+
+    async def _restart_when_restored(self) -> None:
+        """An answer of the rollback check that comes late: from then on, nothing is signed with the own key."""
+        while True:
+            await self._ledger.pulse.until(lambda: self._restored.is_news and self._engine.process_id is not None)
+            _log.warning("another post knows more of this node than its files: the engine starts anew as restored")
+            self._engine.restart_at_once()
+            await self._ledger.pulse.until(lambda: not self._restored.is_news)
 
     # --- blocks ------------------------------------------------------------------------------------------------
 
@@ -198,14 +228,18 @@ class EngineRun:
                 await self._broadcast()
             except Unavailable:
                 is_up = False
-            await asyncio.sleep(BROADCAST_SECONDS if is_up else LOOK_SECONDS)
+                await asyncio.sleep(LOOK_SECONDS)
+            else:
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(self._ledger.submitted.wait(), AGAIN_SECONDS)
 
     async def _broadcast(self) -> None:
+        self._ledger.submitted.clear()
         sequencer = self._ledger.sequencer
         if not isinstance(sequencer, Broadcaster):
             return  # a coming validator takes no entries yet
-        for one in sequencer.tick(self._ledger.clock()):
-            taken = await self._engine.rpc.broadcast(one.leaf)
+        due = sequencer.tick(self._ledger.clock())
+        for taken in await self._engine.rpc.broadcast([one.leaf for one in due]):
             if not taken.is_taken:
                 _log.info("the engine does not take an entry: %s", taken.text)
 
@@ -216,8 +250,8 @@ class EngineRun:
         seconds = EXERCISE_COMMIT_SECONDS if is_exercise else COMMIT_SECONDS
         profile = self._place.config.engine.profile
         config = EngineConfig(self._place.listen, tuple(self._peers()), seconds, profile=profile)
-        height, now = self.application.info().height, self._ledger.clock()
-        self._home.prepare(self.application.start, config, self._signer, height, now, self._take_restored())
+        height, now = max(self._highest, self.application.info().height), self._ledger.clock()
+        self._home.prepare(self.application.start, config, self._signer, height, now, self._restored.take())
 
     def _peers(self) -> list[EnginePeer]:
         """The other validators, and the coming ones."""

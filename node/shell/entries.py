@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from contextlib import suppress
 
 from ledger.merkle import leaf_hash
 from node.links import Links
-from node.sequence import ACCEPTED, PENDING, UNKNOWN, EntryOutcome
+from node.sequence import ACCEPTED, PENDING, UNKNOWN, UNSETTLED, EntryOutcome, is_credible
 from node.shell.ledger import LedgerShell
 from node.store import deposits
 from protos import node_pb2 as pb
@@ -16,7 +17,7 @@ from protos.errors import DutabartaError
 _log = logging.getLogger(__name__)
 SETTLE_SECONDS = 10.0
 SUBMIT_AGAIN_SECONDS = 3.0
-UNSETTLED = frozenset({PENDING, UNKNOWN, "busy"})
+LOOK_SECONDS = 1.0
 
 
 class Entries:
@@ -25,6 +26,7 @@ class Entries:
     def __init__(self, ledger: LedgerShell, links: Links) -> None:
         self._ledger = ledger
         self._links = links
+        self._known = 0
 
     async def submit(self, leaf: bytes) -> EntryOutcome:
         """Take an entry from a terminal: keep it durably, bring it to a validator, wait a little for its result."""
@@ -40,7 +42,10 @@ class Entries:
         return outcome
 
     async def bring(self, leaf: bytes) -> EntryOutcome:
-        """Hand the entry to the own sequencer, else to the first validator that answers."""
+        """Hand the entry to the own sequencer, else to the first validator that answers.
+
+        A refusal counts only of a log that holds all that is known here to be on it.
+        """
         if self._ledger.is_validator:
             return await self.order(leaf)
         for post in self._ledger.sequencers():
@@ -49,8 +54,12 @@ class Entries:
             except DutabartaError as problem:
                 _log.info("%s does not take an entry: %s", post, problem.code)
                 continue
-            return EntryOutcome(answer.code, answer.text, answer.index)
-        return EntryOutcome(PENDING, "no validator is reachable; the node sends the entry again")
+            if answer.code == ACCEPTED:
+                self._known = max(self._known, answer.index + 1)
+            if is_credible(answer.code, answer.size, max(self._known, self._ledger.chain.size)):
+                return EntryOutcome(answer.code, answer.text, answer.index)
+            _log.info("%s refuses an entry (%s), but its log is behind", post, answer.code)
+        return EntryOutcome(PENDING, "no validator with a whole log is reachable; the node sends the entry again")
 
     async def order(self, leaf: bytes) -> EntryOutcome:
         """At a validator: into the next block. Waits a little for the result. Raises `Refused` elsewhere."""
@@ -58,12 +67,12 @@ class Entries:
         if outcome.code != PENDING or sequencer is None:
             return outcome
         entry_hash = leaf_hash(leaf)
-        try:
+        with suppress(TimeoutError):
             async with asyncio.timeout(SETTLE_SECONDS):
-                await self._ledger.pulse.until(lambda: sequencer.outcome(entry_hash).code != PENDING)
-        except TimeoutError:
-            return outcome
-        return sequencer.outcome(entry_hash)
+                while outcome.code == PENDING:
+                    await self._ledger.pulse.wait(LOOK_SECONDS)
+                    outcome = sequencer.outcome(entry_hash)
+        return outcome
 
     def result(self, leaf: bytes) -> EntryOutcome:
         """What became of an entry: the own log first, then what a validator said."""

@@ -6,9 +6,9 @@ import asyncio
 import logging
 from pathlib import Path
 
-from node.sequence import ACCEPTED
+from node.sequence import ACCEPTED, UNSETTLED
 from node.shell.directory import Directory
-from node.shell.entries import UNSETTLED, Entries
+from node.shell.entries import Entries
 from protos.errors import DutabartaError
 
 _log = logging.getLogger(__name__)

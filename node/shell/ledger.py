@@ -11,6 +11,7 @@ import logging
 import os
 from collections import deque
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 
 from ledger.machine import Machine
 from ledger.validators import COMET, SOLO
@@ -23,7 +24,7 @@ from node.chain import Chain
 from node.collect import Collector
 from node.follow import Follower
 from node.secrets import NodeKeys
-from node.sequence import EntryOutcome, Solo
+from node.sequence import BUSY, EntryOutcome, Solo
 from node.shell.outbox import Outbox
 from node.shell.pulse import Pulse
 from node.shell.recovery import COSIGNER, StoredLog
@@ -39,6 +40,8 @@ _log = logging.getLogger(__name__)
 _STOPPED = "stopped-signing"
 OWN = "own"
 DECIDED_SECONDS = 5.0
+TICK_SECONDS = 0.5
+GATHER_SECONDS = 0.1
 _SEQUENCERS = {SOLO: Solo, COMET: Broadcaster}
 
 
@@ -60,6 +63,8 @@ class LedgerShell:
         self.door = door
         self.clock = clock
         self.pulse = Pulse()
+        self.submitted = asyncio.Event()
+        """Set when an entry has come to the own sequencer; whoever hands entries on clears it."""
         self.notes: dict[str, tuple[int, bytes]] = {}
         self._rebuild = rebuild
         self._outbox: Outbox | None = None
@@ -184,13 +189,25 @@ class LedgerShell:
         self.perform(self.witness.start(self.clock()))
 
     def tick(self) -> None:
-        """To be called a few times a second."""
+        """To be called whenever `until_tick` says."""
         now = self.clock()
         if isinstance(self.sequencer, Solo) and self.witness.may_order:
             self.perform(self.sequencer.tick(now))
         self.perform(self.follower.tick(now))
         self.perform(self.slots.tick(now))
         self.perform(self.witness.advance(self.follower.final, now))
+
+    async def until_tick(self) -> None:
+        """Wait until it is time for the next tick: sooner where the own solo sequencer has entries for a block."""
+        if isinstance(self.sequencer, Solo):
+            with suppress(TimeoutError):
+                async with asyncio.timeout(TICK_SECONDS):
+                    await self.submitted.wait()
+            if not self.sequencer.has_entries:
+                self.submitted.clear()
+            await asyncio.sleep(GATHER_SECONDS)
+        else:
+            await asyncio.sleep(TICK_SECONDS)
 
     def submit(self, leaf: bytes) -> EntryOutcome:
         """Hand an entry to the own sequencer. Whoever brings it keeps it and brings it again after a crash here.
@@ -200,7 +217,8 @@ class LedgerShell:
         if self.sequencer is None:
             raise Refused("not-a-validator", f"{self.post} does not order entries")
         if not self.witness.may_order:  # on a log that is behind, a good entry looks like a bad one
-            return EntryOutcome("busy", "this node does not order now; send the same bytes again later")
+            return EntryOutcome(BUSY, "this node does not order now; send the same bytes again later")
+        self.submitted.set()
         return self.sequencer.submit(leaf, self.clock())
 
     async def has_decided(self, size: int) -> None:
@@ -309,6 +327,7 @@ class LedgerShell:
                     log.set_meta(tx, _STOPPED, reason.encode())
         if isinstance(action, act.StopSigning):
             self.witness.stop(action.reason)
+            self.pulse.beat()
 
     def _truncate(self, size: int) -> None:
         with self.database.write() as tx:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -34,7 +33,6 @@ from node.shell.tasks import Tasks
 from node.store.database import Database
 from protos.errors import Refused
 
-TICK_SECONDS = 0.1
 _VERIFIED_KEPT = 16_384
 
 
@@ -109,7 +107,7 @@ class Node:
     async def _tick_for_ever(self) -> None:
         while True:
             self.ledger.tick()
-            await asyncio.sleep(TICK_SECONDS)
+            await self.ledger.until_tick()
 
     def _catch_up(self, peer: str, size: int) -> None:
         self.tasks.spawn(self.peers.fetch(peer, self.ledger.chain.size, size))
@@ -123,7 +121,14 @@ def _check_membership(config: NodeConfig, keys: NodeKeys, machine: Machine) -> N
     post = machine.state.post(config.post)
     if post is None:
         return  # admitted later: the log will say so
-    if post.cosigner_key != keys.cosigner.public_key.key or post.entry_key != keys.entry.public_key.key:
+    log_key, certificate = keys.log.public_key.key, keys.tls.certificate
+    is_own = (
+        post.cosigner_key == keys.cosigner.public_key.key
+        and post.entry_key == keys.entry.public_key.key
+        and post.log_key in (log_key, b"")
+        and certificate in (post.certificate, post.former_certificate)
+    )
+    if not is_own:
         raise Refused(
             "not-in-network",
             f"the keys in this folder are not those of post {config.post} on the ledger",

@@ -29,7 +29,7 @@ class Pulse:
             if seconds is None:
                 raise
 
-    async def until(self, holds: Callable[[], bool]) -> None:
-        """Wait until `holds()`; the caller sets a deadline."""
+    async def until(self, holds: Callable[[], bool], look_seconds: float = _LOOK_SECONDS) -> None:
+        """Wait until `holds()`, looking at each beat and besides every `look_seconds`; the caller sets a deadline."""
         while not holds():
-            await self.wait(_LOOK_SECONDS)
+            await self.wait(look_seconds)

@@ -101,6 +101,15 @@ class Database:
             raise self._failure from problem
 
 
+@contextmanager
+def storage_errors() -> Iterator[None]:
+    """Files beside the database fail as it does: `OSError` becomes `StoreFailed`."""
+    try:
+        yield
+    except OSError as problem:
+        raise _failed(problem) from problem
+
+
 def sqlite_url(path: Path) -> str:
     """The SQLAlchemy URL of a SQLite file."""
     return f"sqlite:///{path}"

@@ -8,8 +8,11 @@ import pytest
 
 from cli import demo
 from ledger.logfile import CHECKPOINT, LEAF, LogItem, write_log
+from ledger.wire import Misbehaviour
+from node.modules import MODULES
 from support.commands import Commands
 from support.ministry import Ministry
+from support.network import TestNetwork
 
 
 def log_file(path: Path, items: list[LogItem]) -> Path:
@@ -34,6 +37,19 @@ def test_a_file_of_another_kind_is_an_error_and_no_verdict(dutabarta: Commands, 
 def test_a_whole_log_passes(ministry: Ministry, dutabarta: Commands, tmp_path: Path) -> None:
     said = dutabarta("audit", "replay", log_file(tmp_path / "ledger.log", whole(ministry)), "--json")
     assert said.code == 0 and said.data["root"] == ministry.machine.root.hex() and said.data["problems"] == []
+
+
+def test_an_offence_of_a_validator_is_told_and_the_log_is_whole(dutabarta: Commands, tmp_path: Path) -> None:
+    net = TestNetwork.make(("DHA", "DEL", "LON", "WAS"), seed=77, validators=("DEL", "DHA", "LON", "WAS"))
+    machine = net.machine(MODULES)
+    block = machine.apply_block([], machine.time + 1, (Misbehaviour("LON", "duplicate-vote", 7, 100),))
+    items = [LogItem(LEAF, leaf) for leaf in (*net.leaves, *block.leaves)]
+    path = log_file(tmp_path / "ledger.log", items)
+    for level in ("structure", "full"):
+        found = dutabarta("audit", "replay", path, "--level", level, "--json")
+        offence = {"index": machine.size - 1, "post": "LON", "offence": "duplicate-vote", "height": 7, "time": 100}
+        assert found.code == 0 and found.data["offences"] == [offence]
+    assert "LON broke the rules of consensus at height 7: duplicate-vote" in dutabarta("audit", "replay", path).out
 
 
 def test_problems_are_told_in_the_language_asked_for(ministry: Ministry, dutabarta: Commands, tmp_path: Path) -> None:

@@ -71,12 +71,6 @@ def test_a_network_that_is_up_is_not_founded_again(quiet: Path, capsys: pytest.C
         kill(process)
 
 
-def test_a_folder_too_deep_for_sockets_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    folder = tmp_path / ("deep" * 30)
-    assert run(["testnet", "up", "--posts", "2", "--dir", str(folder)]) == 1
-    assert "[path-too-long]" in said(capsys) and not folder.exists()
-
-
 def test_without_the_engine_several_validators_are_refused(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -2,47 +2,20 @@
 
 from __future__ import annotations
 
-import json
-import re
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from support.council import Council, deliver
 from support.engines import built_engine
 from support.posts import eventually
-from support.processes import Exercise, dutabarta
 
 pytestmark = pytest.mark.xdist_group("engine")
 COUNCIL = ("DEL", "DHA", "LON", "WAS")
 FOLLOWERS = ("PAR", "TYO")
 POSTS = ("DHA", "DEL", "LON", "WAS", *FOLLOWERS)
 SUPERVISOR = "supervisor-1"
-
-
-class Council(Exercise):
-    """An exercise founded by `network template` and `network init --all-here`, with several validators."""
-
-    def __init__(self, folder: Path, codes: tuple[str, ...], validators: tuple[str, ...]) -> None:
-        self.folder, self.codes, self.nodes = folder / "posts", codes, {}
-        folder.mkdir(parents=True, exist_ok=True)
-        self.plan = folder / "network.toml"
-        template = dutabarta("network", "template", "--posts", ",".join(codes)).out
-        chosen = f"validators = {json.dumps(list(validators))}"
-        self.plan.write_text(re.sub(r"(?m)^validators = .*$", chosen, template))
-        self._passphrase = folder / "passphrase"
-        self._passphrase.write_bytes(b"exercise\n")
-        self._passphrase.chmod(0o600)
-        self.must("network", "init", self.plan, "--all-here", self.folder)
-
-    @property
-    def passphrase_file(self) -> Path:
-        return self._passphrase
-
-    def roots(self) -> set[tuple[int, bytes]]:
-        """(size, root) of every post that answers."""
-        found = [self.status(code) for code in self.codes if code in self.nodes]
-        return {(one.log_size, one.root) for one in found}
 
 
 @pytest.fixture(scope="module")
@@ -55,20 +28,6 @@ def council(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Council]:
         yield made
     finally:
         made.close()
-
-
-def deliver(net: Council, origin: str, sender: str, to: str, reader: str) -> None:
-    """One cable, sent, fetched and read."""
-    sent = net.send(origin, sender, to)
-    assert sent.code == 0, sent.err
-    cable_id = sent.data["cable_id"]
-    eventually(lambda: cable_id in _inbox(net, to, reader), 90.0)
-    assert net.must("cable", "read", cable_id, *net.at(to, reader))["paragraphs"] == ["Text.\n"]
-
-
-def _inbox(net: Council, code: str, reader: str) -> set[str]:
-    listed = net.must("cable", "list", "--box", "in", *net.at(code, reader))["cables"]
-    return {one["cable_id"] for one in listed}
 
 
 def test_an_officer_and_a_cable_under_four_validators_one_of_which_dies_and_comes_back(council: Council) -> None:

@@ -1,13 +1,19 @@
 from __future__ import annotations
 
+from collections.abc import Sequence
+from itertools import compress
+
 import pytest
 
 from keys.public import PublicKey
 from keys.purpose import Purpose
+from keys.signing import Check, verify_many
 from ledger.block import is_record
+from ledger.entry import MAX_SIGNATURES, make_leaf
 from ledger.machine import LEDGER_MODULES, Machine
-from ledger.preverify import KeyBook, Outcome, PrimedVerifier, Task, digest_of, verify_task
+from ledger.preverify import Asked, KeyBook, PrimedVerifier
 from ledger.rules import Rules
+from ledger.wire import MAX_LEAF_BYTES, Signature
 from protos.errors import VerificationFailed
 from support.history import History, council, eventful
 
@@ -24,12 +30,15 @@ def history() -> History:
     return eventful(council())
 
 
-def tasks(history: History) -> list[Task]:
+def asked(history: History, leaves: Sequence[bytes]) -> list[Asked]:
     book = KeyBook(Rules(LEDGER_MODULES))
-    return [
-        book.task(history.net.network_id, history.leaves[start : start + 5])
-        for start in range(0, len(history.leaves), 5)
-    ]
+    return [book.asked(history.net.network_id, leaf) for leaf in leaves]
+
+
+def held(history: History, leaves: Sequence[bytes]) -> list[Check]:
+    """The checks that these leaves ask for and that hold."""
+    checks = [check for one in asked(history, leaves) for check in (*(one.signatures or ()), *one.proofs)]
+    return list(compress(checks, verify_many(checks)))
 
 
 def replayed(history: History, verifier: PrimedVerifier) -> Machine:
@@ -48,8 +57,7 @@ def replayed(history: History, verifier: PrimedVerifier) -> Machine:
 
 def test_every_signature_and_possession_of_a_log_is_checked_ahead(history: History) -> None:
     verifier = PrimedVerifier(Refusing())
-    for task in tasks(history):
-        verifier.prime(verify_task(task))
+    verifier.prime(held(history, history.leaves))
     assert replayed(history, verifier).root == history.machine.root
 
 
@@ -57,8 +65,7 @@ def test_nothing_is_accepted_that_was_not_checked(history: History) -> None:
     with pytest.raises(VerificationFailed):
         replayed(history, PrimedVerifier(Refusing()))
     verifier = PrimedVerifier(Refusing())
-    for task in tasks(history)[:-2]:
-        verifier.prime(verify_task(task))
+    verifier.prime(held(history, history.leaves)[:-1])
     with pytest.raises(VerificationFailed):
         replayed(history, verifier)
 
@@ -68,14 +75,14 @@ def test_a_check_is_accepted_once_and_for_exactly_what_it_was_about(history: His
     about = (key, Purpose.GOVERNANCE, bytes(32), b"payload", b"signature")
     different = [
         (other, *about[1:]),
+        (PublicKey(key.suite + 1, key.key), *about[1:]),
         (key, Purpose.ENROLMENT, *about[2:]),
         (*about[:2], bytes(31) + b"\x01", *about[3:]),
         (*about[:3], b"payloae", b"signature"),
-        (*about[:3], b"epayload", b"signatur"),
+        (*about[:3], b"payloads", b"ignature"),
     ]
-    assert len({digest_of(*one) for one in [about, *different]}) == 6
     verifier = PrimedVerifier(Refusing())
-    verifier.prime(Outcome(b"", (digest_of(*about),)))
+    verifier.prime([about])
     for one in different:
         with pytest.raises(VerificationFailed):
             verifier.verify(*one)
@@ -84,9 +91,18 @@ def test_a_check_is_accepted_once_and_for_exactly_what_it_was_about(history: His
         verifier.verify(*about)
 
 
-def test_a_worker_says_what_does_not_hold(history: History) -> None:
-    sound = tasks(history)[-1]
-    broken = Task(sound.network_id, tuple(leaf[:-1] + b"\x00" for leaf in sound.leaves), sound.keys, ())
-    assert set(verify_task(broken).holds) == {0}
-    assert verify_task(Task(bytes(32), sound.leaves, sound.keys, ())).digests == ()
-    assert verify_task(Task(sound.network_id, sound.leaves, {}, ())).digests == ()
+def test_a_leaf_whose_signatures_cannot_all_be_checked_is_told_apart(history: History) -> None:
+    batch = next(leaf for leaf in reversed(history.leaves) if b"batch" in leaf)
+    assert asked(history, [batch]) == [Asked(None, [])], "its key was not shown yet"
+    many = make_leaf(b"\x0a\x05batch", [Signature(bytes([at]) * 32, b"") for at in range(MAX_SIGNATURES + 1)])
+    garbage = b"\x01\xff"
+    long = b"\x01" + bytes(MAX_LEAF_BYTES)
+    assert asked(history, [*history.leaves, many, garbage, long])[-3:] == [Asked(None, [])] * 3
+    assert asked(history, [b"", b"\x02", b"\x07", b"\x00"]) == [Asked([], [])] * 4
+
+
+def test_a_changed_signature_does_not_hold(history: History) -> None:
+    leaves = [*history.leaves[:-2], history.leaves[-2][:-1] + bytes([history.leaves[-2][-1] ^ 1])]
+    *_, last = asked(history, leaves)
+    assert last.signatures
+    assert verify_many(last.signatures)[-1] is False

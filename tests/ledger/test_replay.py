@@ -14,7 +14,6 @@ from ledger.block import is_record
 from ledger.entry import decode_entry_leaf, decode_leaf, encode_leaf, make_leaf
 from ledger.logfile import CHECKPOINT, LEAF, LogItem, read_log
 from ledger.machine import Machine
-from ledger.preverify import Outcome
 from ledger.replay import Level, Problem, ReplayReport, replay
 from ledger.wire import BlockRecord, Signature
 from support.history import History, council, eventful
@@ -67,11 +66,11 @@ def test_signatures_checked_elsewhere_give_the_same_report(history: History, poo
 
 
 class Liar(Executor):
-    """Says of every leaf that nothing holds."""
+    """Says of every check that it does not hold."""
 
-    def submit(self, call, task):  # type: ignore[no-untyped-def, override]
-        future: Future[Outcome] = Future()
-        future.set_result(Outcome(bytes(len(task.leaves)), ()))
+    def submit(self, call, checks):  # type: ignore[no-untyped-def, override]
+        future: Future[list[bool]] = Future()
+        future.set_result([False] * len(checks))
         return future
 
 

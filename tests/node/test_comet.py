@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import json
 import stat
 import tomllib
@@ -10,7 +11,9 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from keys.signing import SoftwareSigner
 from ledger.merkle import leaf_hash
 from node.broadcast import FIRST_AGAIN_SECONDS, Broadcaster
 from node.comet.engine import CRASHES_UNTIL_ALARM, Engine
@@ -18,8 +21,9 @@ from node.comet.home import EngineConfig, EngineHome, EnginePeer
 from node.comet.program import VERSION, check_version, find_program
 from node.comet.restored import CLOCK_MARGIN_SECONDS
 from node.comet.rpc import EngineRpc
+from node.comet.signed import Signed, read_signed
 from node.engine import address_of, engine_start
-from protos.errors import Malformed, Refused, Unavailable
+from protos.errors import Refused, Unavailable
 from support.chains import chain_of, grow, log_of
 from support.network import TestNetwork
 
@@ -107,10 +111,54 @@ def test_what_other_posts_know_of_this_node_is_a_restore_too(tmp_path: Path, cou
     home = EngineHome(tmp_path, start.chain_id)
     home.prepare(start, EngineConfig("127.0.0.1:1"), signer, 0, 100, is_restored=True)
     assert key_of(home) != address_of(signer.public_key.key).hex().upper()
-    (home.path / "data" / "restored.json").write_text("{", "ascii")
-    with pytest.raises(Malformed) as malformed:
-        home.prepare(start, EngineConfig("127.0.0.1:1"), signer, 0, 100)
-    assert malformed.value.code == "bad-sign-state"
+    mark = home.path / "data" / "restored.json"
+    for damaged in ("{", '{"since": 5, "check": ""}', mark.read_text("ascii").replace("1", "0")):
+        mark.write_text(damaged, "ascii")
+        assert not home.sign_state.release(9, 10**10)  # the next start notes it anew
+        home.prepare(start, EngineConfig("127.0.0.1:1"), signer, 0, 9_000)
+        assert key_of(home) != address_of(signer.public_key.key).hex().upper()
+        assert not home.sign_state.release(9, 9_000 + CLOCK_MARGIN_SECONDS)
+    assert home.sign_state.release(9, 9_001 + CLOCK_MARGIN_SECONDS)
+
+
+def signed_state(signer: SoftwareSigner, height: int, turn: int, kind: int) -> bytes:
+    """As CometBFT writes it: `kind` is 1 for a prevote, 2 for a precommit, 32 for a proposal."""
+    fields = b"\x08" + bytes([kind]) + b"\x11" + height.to_bytes(8, "little")
+    fields += b"\x19" + turn.to_bytes(8, "little") if turn else b""
+    fields += b"\x22\x48" + bytes(72) + b"\x32\x05chain"
+    content = bytes([len(fields)]) + fields
+    signature = Ed25519PrivateKey.from_private_bytes(signer.secret).sign(content)
+    stated = {"height": str(height), "round": turn, "step": {32: 1, 1: 2, 2: 3}[kind]}
+    signed = {"signature": base64.b64encode(signature).decode(), "signbytes": content.hex().upper()}
+    return json.dumps({**stated, **signed}, indent=2).encode()
+
+
+@pytest.mark.parametrize(("height", "turn", "kind"), [(7, 0, 2), (8, 3, 1), (8, 0, 32)])
+def test_every_flipped_bit_of_a_sign_state_counts_as_a_restore(
+    council: TestNetwork, height: int, turn: int, kind: int
+) -> None:
+    signer = council.posts["DHA"].consensus
+    data = signed_state(signer, height, turn, kind)
+    whole = read_signed(data, signer.public_key.key)
+    assert whole == Signed(height, turn, {32: 1, 1: 2, 2: 3}[kind])
+    for bit in range(8 * len(data)):
+        flipped = bytearray(data)
+        flipped[bit // 8] ^= 1 << bit % 8
+        assert read_signed(bytes(flipped), signer.public_key.key) in (None, whole)
+
+
+def test_a_sign_state_that_does_not_fit_the_stored_height_never_signs_below_it(
+    tmp_path: Path, council: TestNetwork
+) -> None:
+    start, signer = engine_start(chain_of(council)), council.posts["DHA"].consensus
+    own, config = address_of(signer.public_key.key).hex().upper(), EngineConfig("127.0.0.1:1")
+    for height, is_own in ((6, True), (7, True), (8, True), (9, False)):
+        home = EngineHome(tmp_path / str(height), start.chain_id)
+        home.prepare(start, config, signer, 0, 100)
+        home.sign_state.path.write_bytes(signed_state(signer, height, 0, 2))
+        home.prepare(start, config, signer, 7, 200)
+        assert (key_of(home) == own) is is_own
+        assert json.loads(home.sign_state.path.read_bytes())["height"] == str(max(7, height))
 
 
 # --- the process -------------------------------------------------------------------------------------------------
@@ -176,7 +224,7 @@ def answering(tmp_path: Path, answer: bytes, call: str) -> object:
         server = await asyncio.start_unix_server(serve, tmp_path / "rpc.sock")
         try:
             rpc = EngineRpc(tmp_path / "rpc.sock", seconds=2)
-            return await (rpc.broadcast(b"tx") if call == "broadcast" else rpc.status())
+            return await (rpc.broadcast([b"tx"]) if call == "broadcast" else rpc.status())
         finally:
             server.close()
 
@@ -189,15 +237,14 @@ OK = b"HTTP/1.0 200 OK\r\n\r\n"
 @pytest.mark.parametrize(
     ("answer", "is_taken"),
     [
-        (b'{"result":{"code":0,"log":""}}', True),
-        (b'{"error":{"code":-32603,"message":"Internal error","data":"tx already exists in cache"}}', True),
-        (b'{"error":{"code":-32603,"message":"Internal error","data":"mempool is full"}}', False),
-        (b'{"result":{"code":1,"log":"wrong-sequence"}}', False),
+        (b'[{"result":{"code":0,"log":""}}]', True),
+        (b'[{"error":{"code":-32603,"message":"Internal error","data":"tx already exists in cache"}}]', True),
+        (b'[{"error":{"code":-32603,"message":"Internal error","data":"mempool is full"}}]', False),
     ],
 )
 def test_what_is_in_the_pool_already_counts_as_taken(tmp_path: Path, answer: bytes, is_taken: bool) -> None:
-    result = answering(tmp_path, OK + answer, "broadcast")
-    assert result.is_taken is is_taken  # type: ignore[attr-defined]
+    (result,) = answering(tmp_path, OK + answer, "broadcast")  # type: ignore[misc]
+    assert result.is_taken is is_taken
 
 
 NONSENSE = [b"[]", b"{", b"1", b"[" * 100_000, b'{"result":{}}', b'{"error":{}}']
@@ -205,9 +252,10 @@ NONSENSE = [b"[]", b"{", b"1", b"[" * 100_000, b'{"result":{}}', b'{"error":{}}'
 
 @pytest.mark.parametrize("answer", [b"", b"junk", OK, *(OK + one for one in NONSENSE)])
 def test_an_engine_that_answers_nonsense_is_silent(tmp_path: Path, answer: bytes) -> None:
-    with pytest.raises(Unavailable) as unavailable:
-        answering(tmp_path, answer, "status")
-    assert unavailable.value.code == "engine-silent"
+    for call in ("status", "broadcast"):
+        with pytest.raises(Unavailable) as unavailable:
+            answering(tmp_path, answer, call)
+        assert unavailable.value.code == "engine-silent"
 
 
 def test_an_engine_without_a_socket_is_silent(tmp_path: Path) -> None:

@@ -154,6 +154,26 @@ def test_a_forged_line_drops_the_peer(network: TestNetwork, source: Chain, post:
     assert post.follower.final < source.size
 
 
+def test_a_forged_line_of_a_mission_takes_nothing_from_what_is_final(
+    network: TestNetwork, source: Chain, post: Post
+) -> None:
+    post.block(grow(network, source))
+    good, mission = network.note(source.machine).splitlines(), next(code for code in network.posts if code != "DHA")
+    forged = network.note(source.machine, signers=(mission,), root=bytes(32)).splitlines()[-1]
+    note = b"\n".join(forged if line.split()[1:2] == forged.split()[1:2] else line for line in good) + b"\n"
+    assert names(post.note(note)) == ["Final", "DropPeer"]
+    assert post.follower.final == source.size
+
+
+def test_a_note_without_a_validators_log_line_drops_nobody(network: TestNetwork, source: Chain, post: Post) -> None:
+    post.block(grow(network, source))
+    lines = network.note(source.machine).splitlines()
+    [log] = [line for line in lines if line.split()[1:2] == [source.machine.origin.encode()]]
+    note = b"\n".join(line for line in lines if line != log) + b"\n"
+    assert names(post.note(note)) == ["Final"], "of a post that left the validators, or is not one of them yet"
+    assert post.follower.policy_size < source.size
+
+
 def test_another_networks_checkpoint_is_refused(post: Post) -> None:
     other = TestNetwork.make(("DHA", "DEL"), seed=99)
     assert names(post.note(other.note(other.machine()))) == ["DropPeer"]

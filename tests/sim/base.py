@@ -16,6 +16,8 @@ from node.actions import Append
 from node.modules import MODULES
 from support.network import OfficerKeys, TerminalKeys, TestNetwork
 
+SEED = 82
+
 
 @dataclass(frozen=True)
 class Desk:
@@ -35,12 +37,17 @@ class Base:
     history: tuple[Append, ...]
     desks: dict[str, Desk]
 
+    @property
+    def size(self) -> int:
+        """The log size from which on cables can be sent."""
+        return self.history[-1].size
+
 
 @cache
-def base_of(posts: int) -> Base:
-    """The network of HQ and `posts` - 1 missions."""
+def base_of(posts: int, validators: int = 1) -> Base:
+    """The network of HQ and `posts` - 1 missions; its first posts are the validators."""
     codes = ["DHA", *("".join(one) for one in product("M", ascii_uppercase, ascii_uppercase))][:posts]
-    network = TestNetwork.make(codes, seed=82)
+    network = TestNetwork.make(codes, seed=SEED, validators=codes[:validators])
     machine = network.machine(MODULES)
     terminals = {code: network.terminal_keys(network.posts[code].supervisors[0]) for code in codes}
     enrolments = [network.terminal_enrolment(machine, one) for one in terminals.values()]

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from ledger.checkpoint import parse_checkpoint
 from ledger.network_policy import policy_of
+from ledger.note import SignedNote
 from ledger.proof import TlogProof, verify_item
 from sim.desk import SentCable
+from sim.order_checks import engine_problems, log_problems
 from sim.world import World
 
 LONGEST_CALM = 3600.0
@@ -24,11 +27,13 @@ def settle(world: World) -> None:
 def problems_of(world: World) -> list[str]:
     """Every rule that does not hold; expensive proofs last."""
     found = [*_nodes(world), *_logs(world), *_cables(world)]
-    return found or [*_proofs(world), *_histories(world)]
+    found = found or [*engine_problems(world)]
+    return found or [*_proofs(world), *_histories(world), *log_problems(world)]
 
 
 def _nodes(world: World) -> Iterator[str]:
-    for code, node in world.nodes.items():
+    for code in world.posts():
+        node = world.nodes[code]
         if node is None:
             yield f"{code} is down"
             continue
@@ -40,7 +45,13 @@ def _nodes(world: World) -> Iterator[str]:
             for one in node.disk.items.values()
             if one.state == "queued" or (one.state == "incoming" and one.parcel.destination == code)
         ]
-        if queued or node.carrier.sender.parcels or node.disk.waiting or node.disk.batches or world.drawers[code]:
+        if (
+            queued
+            or node.carrier.sender.parcels
+            or node.disk.waiting
+            or node.disk.batches
+            or world.officers.drawers.get(code)
+        ):
             yield f"{code} has {len(queued)} items, {len(node.disk.waiting)} waiting, {len(node.disk.batches)} batches"
 
 
@@ -57,27 +68,27 @@ def _logs(world: World) -> Iterator[str]:
 
 
 def _cables(world: World) -> Iterator[str]:
-    if len(world.cables()) != world.plan.cables:
-        yield f"{len(world.cables())} of {world.plan.cables} cables were released"
-    for cable in world.cables():
+    if len(world.officers.cables()) != world.plan.cables:
+        yield f"{len(world.officers.cables())} of {world.plan.cables} cables were released"
+    for cable in world.officers.cables():
         name = cable.envelope_id.hex()[:8]
         for code in cable.addressees:
-            opened = world.terminals[code].opened.get(cable.envelope_id)
+            opened = world.officers.terminals[code].opened.get(cable.envelope_id)
             if opened != cable.inner_hash:
                 yield f"cable {name} of {cable.origin} is not at {code}"
-            if cable.envelope_id not in world.terminals[code].proofs:
+            if cable.envelope_id not in world.officers.terminals[code].proofs:
                 yield f"the proof of cable {name} is not at {code}"
-        if world.terminals[cable.origin].receipts.get(cable.envelope_id, set()) != set(cable.addressees):
+        if world.officers.terminals[cable.origin].receipts.get(cable.envelope_id, set()) != set(cable.addressees):
             yield f"{cable.origin} lacks receipts of cable {name}"
-    expected = sum(len(cable.addressees) for cable in world.cables())
-    if sum(len(one.opened) for one in world.terminals.values()) > expected:
+    expected = sum(len(cable.addressees) for cable in world.officers.cables())
+    if sum(len(one.opened) for one in world.officers.terminals.values()) > expected:
         yield "a cable was opened at a post that it was not for"
 
 
 def _proofs(world: World) -> Iterator[str]:
     """Every addressee's copy of every proof verifies under the policy of the network."""
-    for cable in world.cables():
-        proofs = {world.terminals[code].proofs[cable.envelope_id] for code in cable.addressees}
+    for cable in world.officers.cables():
+        proofs = {world.officers.terminals[code].proofs[cable.envelope_id] for code in cable.addressees}
         for proof in sorted(proofs):
             _verify(world, cable, proof)
         yield from (f"two proofs of {cable.envelope_id.hex()[:8]}" for _ in range(len(proofs) > 1))
@@ -87,9 +98,10 @@ def _verify(world: World, cable: SentCable, proof: bytes) -> None:
     node = world.nodes[cable.origin]
     if node is None:
         raise AssertionError("the node is up")
-    machine = node.chain.machine
-    policy = policy_of(machine.state, machine.origin)
-    item = verify_item(TlogProof.decode(proof), cable.item_hash, machine.network_id, policy)
+    machine, opened = node.chain.machine, TlogProof.decode(proof)
+    size = parse_checkpoint(SignedNote.decode(opened.checkpoint_note).text).size
+    policy = policy_of(machine.state_at(size), machine.origin)
+    item = verify_item(opened, cable.item_hash, machine.network_id, policy)
     if item.post != cable.origin or item.kind != "cable":
         raise AssertionError(f"the proof is of {item.kind} by {item.post}")
 

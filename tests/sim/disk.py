@@ -8,7 +8,9 @@ from dataclasses import dataclass, field, replace
 from ledger.merkle import leaf_hash
 from node.actions import Append, Item, SaveBatch, SaveCosignature, SaveSignState
 from node.anchor import OpenBatch
+from node.consensus import CommitBlock
 from node.courier import Parcel
+from node.engine import Position
 from node.intake import Incoming
 
 
@@ -41,6 +43,9 @@ class Disk:
     bodies: dict[bytes, bytearray] = field(default_factory=dict)
     whole_bodies: set[bytes] = field(default_factory=set)
     alarms: list[tuple[str, str, str]] = field(default_factory=list)
+    position: Position | None = None
+    engine: dict[str, int] = field(default_factory=dict)
+    """On the engine's own disk: how many blocks it has stored, by chain id."""
     _leaves: list[bytes] = field(default_factory=list)
     _index: dict[bytes, int] = field(default_factory=dict)
 
@@ -67,6 +72,16 @@ class Disk:
             raise AssertionError(f"a block at {block.start} is appended to a log of {self.size} leaves")
         self.blocks.append(block)
         self._extend(block.leaves)
+
+    def store_commit(self, commit: CommitBlock) -> None:
+        """Store a block of the engine and its position."""
+        if commit.append is not None:
+            self.append(commit.append)
+        self.position = commit.position
+
+    def newest_leaves(self) -> list[bytes]:
+        """The last few leaves."""
+        return self._leaves[-8:]
 
     def truncate(self, size: int) -> None:
         """Forget the blocks from `size` on."""

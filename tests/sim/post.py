@@ -1,56 +1,34 @@
 """A simulated node: the real state machines of node/, over a Disk and the simulated network.
 
-Actions are carried out by `do_<Action>`, messages by `on_<kind>`; those of the courier are in carrier.py.
+Actions are carried out by `do_<Action>`. Messages, `on_<kind>`, are in peering.py, all of the courier in carrier.py.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any
 
-from ledger.checkpoint import parse_checkpoint
 from ledger.machine import Machine
-from ledger.note import SignedNote
+from ledger.merkle import leaf_hash
 from node import actions as act
 from node.anchor import Slots
+from node.broadcast import Broadcaster
 from node.chain import Chain
 from node.collect import Collector
 from node.follow import Follower
 from node.modules import MODULES
-from node.sequence import Solo
+from node.sequence import ACCEPTED, EntryOutcome, Solo
 from node.splitview import SplitViews
 from node.witness import Witness
 from sim.carrier import Carrier
+from sim.council import Council
 from sim.disk import Disk, StoredItem
+from sim.engine import SimEngine
+from sim.peering import Peering
 from support.network import PostKeys
 
-BLOCKS_PER_ANSWER = 32
-
-
-class World(Protocol):
-    """What a simulated node stands in."""
-
-    headquarters: str
-    verifier: Any
-    random: Any
-
-    def clock(self) -> int:
-        """POSIX seconds."""
-
-    def monotonic(self) -> float:
-        """Seconds."""
-
-    def send(self, source: str, target: str, message: tuple[Any, ...]) -> None:
-        """Hand a message to the network."""
-
-    def posts(self) -> Sequence[str]:
-        """All codes."""
-
-    def before(self, post: SimPost, action: act.Action) -> None:
-        """Called before each action is carried out: checks the invariants, and may crash the post."""
-
-    def proved(self, post: SimPost, item_hash: bytes, proof: bytes) -> None:
-        """A proof is stored: queue it for the addressees."""
+if TYPE_CHECKING:
+    from sim.world import World
 
 
 class SimPost:
@@ -67,12 +45,13 @@ class SimPost:
             self.chain,
             self.code,
             keys.cosigner,
-            log_signer=keys.log if self.is_headquarters else None,
             state=disk.sign_state,
             stopped=disk.stopped,
         )
         self.collector = Collector(self.chain, views, disk.policy[0])
-        self.solo = Solo(self.chain, disk.index_of) if self.is_headquarters else None
+        self.council = Council(world, self)
+        self.council.follow_network()
+        self.peering = Peering(world, self)
         self.slots = Slots(
             self.chain,
             self.code,
@@ -83,6 +62,11 @@ class SimPost:
             batches=disk.open_batches(),
         )
         self.carrier = Carrier(world, self.code, disk, self.chain, self.run, lambda: self.follower.final)
+
+    @property
+    def engine(self) -> SimEngine | None:
+        """The consensus engine, while it runs."""
+        return self.council.engine
 
     def start(self) -> None:
         """What a node does first."""
@@ -96,15 +80,10 @@ class SimPost:
         """About once a second."""
         now = self.world.clock()
         self.run(self.follower.tick(now))
-        if self.solo is not None and self.witness.may_order:
-            self.run(self.solo.tick(now))
+        self.council.tick()
         self.run(self.witness.advance(self.follower.final, now))
         self.run(self.slots.tick(now))
         self.run(self.carrier.sender.tick(self.world.monotonic(), self.chain.time_at(self.follower.final)))
-
-    def greet(self, peer: str) -> None:
-        """Open a stream: both sides' newest checkpoints and clocks."""
-        self.world.send(self.code, peer, ("hello", self._newest_notes(), self.world.clock(), True))
 
     # --- actions -----------------------------------------------------------------------------------------
 
@@ -115,20 +94,37 @@ class SimPost:
             name = f"do_{type(action).__name__}"
             getattr(self if hasattr(self, name) else self.carrier, name)(action)
 
+    def receive(self, peer: str, message: tuple[Any, ...]) -> None:
+        """A message of another post; nobody talks to one that the own ledger does not know, or has retired."""
+        known = self.chain.machine.state.post(peer)
+        if known is None or not known.is_active:
+            return
+        kind, *content = message
+        name = "on_" + kind.replace(" ", "_")
+        getattr(self.peering if hasattr(self.peering, name) else self.carrier, name)(peer, *content)
+
     def do_Append(self, block: act.Append) -> None:
-        now = self.world.clock()
         self.disk.append(block)
-        if self.solo is not None:
-            self.solo.committed()
+        if isinstance(self.council.sequencer, Solo):
+            self.council.sequencer.committed()
+        self.appended(block)
+
+    def appended(self, block: act.Append) -> None:
+        """What follows from a durable block, whoever made it."""
+        now = self.world.clock()
         self.run(self.follower.appended(now))
         self.run(self.slots.appended(block.start, block.leaves))
+        if isinstance(self.council.sequencer, Broadcaster):
+            self.council.sequencer.appended(block.leaves)
+        self.council.follow_network()
         self.run(self.witness.advance(self.follower.final, now))
-        self._broadcast(("block", block.start, block.leaves))
+        self.peering.broadcast(("block", block.start, block.leaves))
+        self.peering.appended()
 
     def do_Final(self, final: act.Final) -> None:
         self.disk.final = final.size, final.note
         self.run(self.witness.advance(final.size, self.world.clock()))
-        self._broadcast(("note", final.note))
+        self.peering.broadcast(("note", final.note))
 
     def do_PolicyNote(self, policy: act.PolicyNote) -> None:
         if policy.size <= self.disk.policy[0]:
@@ -137,7 +133,7 @@ class SimPost:
         self.disk.lines = {code: line for code, line in self.disk.lines.items() if line.size > policy.size}
         self.run(self.follower.note_received(self.code, policy.note, self.world.clock()))
         self.run(self.slots.policy_note(policy.size, policy.note))
-        self._broadcast(("note", policy.note))
+        self.peering.broadcast(("note", policy.note))
 
     def do_Truncate(self, truncate: act.Truncate) -> None:
         self.disk.truncate(truncate.size)
@@ -145,7 +141,8 @@ class SimPost:
         self.slots.truncated(truncate.size)
 
     def do_FetchBlocks(self, fetch: act.FetchBlocks) -> None:
-        self.world.send(self.code, fetch.peer, ("get blocks", fetch.start, fetch.end))
+        if self.engine is None:  # the engine's blocks are not fetched
+            self.world.send(self.code, fetch.peer, ("get blocks", fetch.start, fetch.end))
 
     def do_DropPeer(self, drop: act.DropPeer) -> None:
         self.disk.alarms.append(("dropped-peer", drop.peer, drop.code))
@@ -180,13 +177,15 @@ class SimPost:
         self.disk.save_batch(batch)
 
     def do_SubmitEntry(self, entry: act.SubmitEntry) -> None:
-        if self.solo is not None:
-            self._answered(entry.leaf, self._order(entry.leaf))
+        outcome = self.order(entry.leaf)
+        if outcome is not None:
+            self.run(self.slots.answered(entry.leaf, outcome.code, outcome.text))
         else:
-            self.world.send(self.code, self.world.headquarters, ("entry", entry.leaf))
+            validators = self.chain.machine.state.network().validators
+            self.world.send(self.code, self.world.random.choice(validators), ("entry", entry.leaf))
 
     def do_CatchUp(self, need: act.CatchUp) -> None:
-        self.greet(need.peer)
+        self.peering.greet(need.peer)
 
     def do_BatchSettled(self, settled: act.BatchSettled) -> None:
         self.disk.batches[settled.sequence] = self.disk.batches[settled.sequence][0], settled.index
@@ -195,66 +194,16 @@ class SimPost:
         self.disk.proofs.update(proofs.proofs)
         del self.disk.batches[proofs.sequence]
         for item_hash, proof in proofs.proofs.items():
-            self.world.proved(self, item_hash, proof)
+            self.world.officers.proved(self.code, item_hash, proof)
 
-    # --- messages ----------------------------------------------------------------------------------------------
+    # --- entries -------------------------------------------------------------------------------------------------
 
-    def receive(self, peer: str, message: tuple[Any, ...]) -> None:
-        """A message of another post."""
-        kind, *content = message
-        name = "on_" + kind.replace(" ", "_")
-        getattr(self if hasattr(self, name) else self.carrier, name)(peer, *content)
-
-    def on_hello(self, peer: str, notes: Sequence[bytes], clock: int, asks: bool) -> None:
-        now = self.world.clock()
-        self.run(self.witness.peer_clock(peer, clock, now))
-        if asks:
-            self.world.send(self.code, peer, ("hello", self._newest_notes(), now, False))
-        for note in notes:
-            self.run(self.follower.note_received(peer, note, now))
-
-    def on_block(self, peer: str, start: int, leaves: tuple[bytes, ...]) -> None:
-        self.run(self.follower.block_received(peer, start, leaves, self.world.clock()))
-
-    def on_note(self, peer: str, note: bytes) -> None:
-        self.run(self.follower.note_received(peer, note, self.world.clock()))
-
-    def on_get_blocks(self, peer: str, start: int, end: int) -> None:
-        wanted = [block for block in self.disk.blocks if start <= block.start < end]
-        for block in wanted[:BLOCKS_PER_ANSWER]:
-            self.world.send(self.code, peer, ("block", block.start, block.leaves))
-
-    def on_cosignature(self, peer: str, size: int, root: bytes, line: bytes) -> None:
-        self.run(self.collector.line_received(peer, size, root, line))
-        self.world.send(self.code, peer, ("cosignature taken", size))
-
-    def on_cosignature_taken(self, peer: str, size: int) -> None:
-        self.witness.delivered(peer, size)
-
-    def on_get_own_newest(self, peer: str) -> None:
-        line = self.disk.lines.get(peer)
-        newest = (line.size, line.root) if line else (0, b"")
-        for note in self._newest_notes():
-            signed = SignedNote.decode(note)
-            checkpoint = parse_checkpoint(signed.text)
-            if any(one.name.endswith("/" + peer) for one in signed.signatures):
-                newest = max(newest, (checkpoint.size, checkpoint.root))
-        self.world.send(self.code, peer, ("own newest", *newest))
-
-    def on_own_newest(self, peer: str, size: int, root: bytes) -> None:
-        self.run(self.witness.own_newest(peer, size, root))
-
-    def on_entry(self, peer: str, leaf: bytes) -> None:
-        if self.solo is not None:
-            self.world.send(self.code, peer, ("entry answer", leaf, self._order(leaf)))
-
-    def _order(self, leaf: bytes) -> str:
-        """The own sequencer's answer."""
-        assert self.solo is not None
-        return self.solo.submit(leaf, self.world.clock()).code if self.witness.may_order else "busy"
-
-    def on_entry_answer(self, _peer: str, leaf: bytes, code: str) -> None:
-        self._answered(leaf, code)
+    def order(self, leaf: bytes) -> EntryOutcome | None:
+        """The own sequencer's answer; None at a post that orders nothing."""
+        outcome = self.council.submit(leaf)
+        if outcome is not None and outcome.code == ACCEPTED:
+            self.world.acknowledged.add(leaf_hash(leaf))
+        return outcome
 
     # --- the desk ----------------------------------------------------------------------------------------------
 
@@ -273,15 +222,3 @@ class SimPost:
         for block in self.disk.blocks:
             machine.replay_block(block.leaves)
         return machine
-
-    def _answered(self, leaf: bytes, code: str) -> None:
-        self.run(self.slots.answered(leaf, code, code))
-
-    def _newest_notes(self) -> tuple[bytes, ...]:
-        return tuple(note for _, note in (self.disk.final, self.disk.policy) if note)
-
-    def _broadcast(self, message: tuple[Any, ...]) -> None:
-        if self.is_headquarters:
-            for code in self.world.posts():
-                if code != self.code:
-                    self.world.send(self.code, code, message)

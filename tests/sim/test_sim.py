@@ -7,7 +7,8 @@ import os
 import pytest
 
 from sim.checks import settle
-from sim.world import Plan, World
+from sim.plan import Plan
+from sim.world import World
 
 SEEDS = int(os.environ.get("DUTABARTA_SIM_SEEDS", "50"))
 
@@ -27,5 +28,5 @@ def _run(seed: int, posts: int) -> None:
     try:
         settle(world)
     except Exception as problem:
-        problem.add_note(f"again: python -m tests.sim --seed {seed} --posts {posts}")
+        problem.add_note(f"again: {world.plan.again}")
         raise

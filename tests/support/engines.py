@@ -27,6 +27,7 @@ from node.comet.program import VERSION
 from node.comet.store import load_position, store_commit
 from node.comet.verifier import SharedVerifier
 from node.consensus import Application, CommitBlock
+from node.engine import engine_start
 from node.sequence import EntryOutcome
 from node.shell.recovery import StoredLog, recover
 from node.store import log
@@ -66,7 +67,8 @@ class Validator:
         self.folder, self.code, self.network = folder, code, network
         self.commits: list[CommitBlock] = []
         self.alarms: list[str] = []
-        self.ports, self._program = ports, program
+        self.ports, self.program = ports, program
+        self.is_restored = False
         self.environment: dict[str, str] = {}
         self.peer_signer: SoftwareSigner | None = None
         self._tasks: list[asyncio.Task[None]] = []
@@ -89,10 +91,12 @@ class Validator:
         machine = recover(self.database, self.network.leaves, verifier)
         stored = StoredLog(self.database)
         self.chain = Chain(machine, stored)
-        self.application = Application(self.chain, load_position(self.database))
+        position = load_position(self.database)
+        self.home = home = EngineHome(self.folder / "comet", engine_start(self.chain).chain_id)
+        highest = position.height if position else 0
+        self.application = Application(self.chain, position if home.has_blocks else None)
         self.broadcaster = Broadcaster(self.chain, stored.index_of)
         self.server = AbciServer(self.application, self._store, VERSION)
-        self.home = home = EngineHome(self.folder / "comet", self.application.start.chain_id)
         home.folder.mkdir(parents=True, exist_ok=True)
         await self.server.start(home.app_socket)
         peers = [
@@ -104,7 +108,9 @@ class Validator:
         signer = self.network.posts[self.code].consensus
 
         def prepare() -> None:
-            home.prepare(self.application.start, config, signer, self.application.info().height, int(time.time()))
+            height = max(highest, self.application.info().height)
+            is_restored, self.is_restored = self.is_restored, False
+            home.prepare(self.application.start, config, signer, height, int(time.time()), is_restored)
             if self.peer_signer is not None:
                 write_file(home.path / "config" / "node_key.json", node_key_json(self.peer_signer))
 
@@ -112,7 +118,7 @@ class Validator:
             self.application.is_caught_up = is_caught_up
 
         self.engine = Engine(
-            self._program, home, prepare, lambda code, text: self.alarms.append(code),
+            self.program, home, prepare, lambda code, text: self.alarms.append(code),
             on_caught_up=caught_up, environment=lambda: {**os.environ, **self.environment},
         )  # fmt: skip
         work = [self.engine.run(), self.engine.watch(lambda: peers), self._broadcast()]
@@ -148,9 +154,9 @@ class Validator:
 
     async def _broadcast(self) -> None:
         while True:
-            for one in self.broadcaster.tick(int(asyncio.get_running_loop().time())):
-                with suppress(Unavailable):
-                    await self.engine.rpc.broadcast(one.leaf)
+            due = self.broadcaster.tick(int(asyncio.get_running_loop().time()))
+            with suppress(Unavailable):
+                await self.engine.rpc.broadcast([one.leaf for one in due])
             await asyncio.sleep(TICK_SECONDS)
 
 

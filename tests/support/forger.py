@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from hashlib import sha256
 from typing import Any
 
-from crypto_msg.cable import Draft, Inner, Kind
+from crypto_msg.cable import Draft, Inner, Kind, posts_of
 from crypto_msg.content import DUAL_BYTES, compress, join_stream, padded_length
 from crypto_msg.segments import ContentKeys, body_root, seal_body
 from crypto_msg.signatures import expected_signatures, released_bytes
@@ -81,7 +81,7 @@ class Forgery:
 
     def _block(self, inner: Inner, envelope_id: bytes, inner_hash: bytes) -> list[bytes]:
         seats = {one.key_id: one for one in self.world.seats.values()}
-        released = released_bytes(envelope_id, inner_hash, self.draft, inner)
+        released = released_bytes(envelope_id, inner_hash, posts_of(self.draft, inner.expansions))
         return [
             seats[key_id].officer_signer.sign(purpose, NETWORK_ID, released if purpose == "release" else inner.draft)
             for purpose, key_id in expected_signatures(inner)
