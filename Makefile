@@ -6,11 +6,13 @@ RUN := $(VENV)/.run-installed
 DEV := $(VENV)/.dev-installed
 SEEDS ?= 500
 JOBS ?= 2
+POSTS ?= 82
+VALIDATORS ?= 7
 PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check --no-input
 SERVICES := $(shell grep -l '^service' protos/*.proto)
 
 unexport VIRTUAL_ENV PYTHONPATH PYTHONHOME
-.PHONY: help demo test check format bench soak engine protos lock clean
+.PHONY: help demo test check format bench soak engine testnet protos lock clean
 .DELETE_ON_ERROR:
 
 help:
@@ -20,6 +22,7 @@ help:
 	@echo "make bench   each operation against its bare primitives"
 	@echo "make soak    the simulator, SEEDS=$(SEEDS) seeds, and deep property tests"
 	@echo "make engine  build the consensus engine for networks of several validators (engine/bin/cometbft)"
+	@echo "make testnet POSTS=$(POSTS) posts, VALIDATORS=$(VALIDATORS) of them validators: headquarters' circular to all, measured"
 	@echo "make protos  regenerate protos/*_pb2*; make lock: new locks; make format; make clean"
 
 demo: $(RUN)
@@ -53,6 +56,9 @@ engine: engine/bin/cometbft
 engine/bin/cometbft: engine/go.mod engine/go.sum engine/build.sh | $(DEV)
 	@sh engine/build.sh $(CURDIR)/$(BIN)
 	@touch $@
+
+testnet: $(DEV) engine/bin/cometbft
+	@$(BIN)/python -m benchmarks.circular --posts $(POSTS) --validators $(VALIDATORS)
 
 protos: $(DEV)
 	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m grpc_tools.protoc -I. --python_out=. --mypy_out=quiet:. protos/*.proto

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import signal
 import subprocess
 import sys
 import tempfile
@@ -101,6 +102,7 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--keep", action="store_true", help="leave the network running")
     parser.add_argument("--json", action="store_true")
     chosen = parser.parse_args(arguments)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that what was started is stopped
     with tempfile.TemporaryDirectory(prefix="testnet-", ignore_cleanup_errors=True) as scratch:
         folder = chosen.dir or Path(scratch) / "net"
         found = Found(chosen.posts, chosen.validators)

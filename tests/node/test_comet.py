@@ -17,7 +17,8 @@ from keys.signing import SoftwareSigner
 from ledger.merkle import leaf_hash
 from node.broadcast import FIRST_AGAIN_SECONDS, Broadcaster
 from node.comet.engine import CRASHES_UNTIL_ALARM, Engine
-from node.comet.home import EngineConfig, EngineHome, EnginePeer
+from node.comet.home import EngineConfig, EngineHome, EnginePeer, config_toml
+from node.comet.profiles import PROFILES
 from node.comet.program import VERSION, check_version, find_program
 from node.comet.restored import CLOCK_MARGIN_SECONDS
 from node.comet.rpc import EngineRpc
@@ -76,6 +77,20 @@ def test_every_validator_writes_the_same_genesis_from_its_log_and_only_its_own_k
         modes = {stat.S_IMODE(file.stat().st_mode) for file in home.path.rglob("*") if file.is_file()}
         assert modes == {0o600} and stat.S_IMODE(home.folder.stat().st_mode) == 0o700
     assert len(texts) == 1
+
+
+@pytest.mark.parametrize("profile", sorted(PROFILES))
+def test_a_link_profile_changes_rounds_and_rates_and_nothing_else(
+    profile: str, tmp_path: Path, council: TestNetwork
+) -> None:
+    home = EngineHome(tmp_path, engine_start(chain_of(council)).chain_id)
+    plain = tomllib.loads(config_toml(home, EngineConfig("127.0.0.1:1"), True))
+    shaped = tomllib.loads(config_toml(home, EngineConfig("127.0.0.1:1", profile=profile), True))
+    chosen = PROFILES[profile]
+    assert shaped["consensus"] == {**plain["consensus"], **chosen.rounds}
+    assert shaped["p2p"] == {**plain["p2p"], **chosen.links}
+    assert {**shaped, "consensus": 0, "p2p": 0} == {**plain, "consensus": 0, "p2p": 0}
+    assert not {*chosen.rounds, *chosen.links} & {*plain["consensus"], *plain["p2p"]}
 
 
 def key_of(home: EngineHome) -> str:

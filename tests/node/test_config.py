@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from node.api.limits import Limits
-from node.config import NodeConfig, format_config, load_config, parse_config, save_config
+from node.comet.profiles import PROFILES
+from node.config import EngineSettings, NodeConfig, format_config, load_config, parse_config, save_config
 from protos.errors import DutabartaError, Malformed, Unavailable
 
 SMALL = 'post = "DHA"\nlisten = "127.0.0.1:7400"\naddress = "dha.example:7400"\n'
@@ -19,6 +20,12 @@ configs = st.builds(
     address=addresses,
     database=st.sampled_from(["", "sqlite:////srv/node.db"]),
     peers=st.dictionaries(st.text("ABCXYZ", min_size=3, max_size=3), addresses, max_size=3),
+    engine=st.builds(
+        EngineSettings,
+        listen=st.just("") | addresses,
+        profile=st.sampled_from(sorted(PROFILES)),
+        peers=st.dictionaries(st.text("ABCXYZ", min_size=3, max_size=3), addresses, max_size=3),
+    ),
     limits=st.builds(Limits, calls_per_second=st.integers(1, 10**6), unary_seconds=st.integers(1, 600)),
 )
 
@@ -46,6 +53,8 @@ def test_saved_configuration_is_loaded(tmp_path: Path) -> None:
         ('post = "DHA"\nlisten = "127.0.0.1:7400"\n', "address"),
         ("post = ", "TOML"),
         (SMALL + 'peers = "none"\n', "peers"),
+        (SMALL + '[engine]\nprofile = "moon"\n', "engine.profile"),
+        (SMALL + "[engine]\nprofile = 3\n", "engine.profile"),
     ],
 )
 def test_a_bad_key_is_refused_by_name(text: str, word: str) -> None:
