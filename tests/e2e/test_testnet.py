@@ -75,10 +75,10 @@ def test_a_whole_network_lives_through_what_is_done_to_its_links_and_processes(n
     assert {code for code, one in net.posts().items() if not one["alive"]} == {"ADD", "NBO"}
     assert "[post-not-running]" in net("kill", "ADD").err
     assert enter(net, "ALG", "outlived").code == 0, "three of four validators are a quorum"
-    net.must("link", "NBO", "--kbit", "128", "--delay", "1200", "--loss", "1")
+    net.must("link", "NBO", "--kbit", "128", "--delay", "300", "--loss", "1")
     assert net.must("start")["running"] == ["DHA", "ALG", "CAI", "ADD", "NBO"]
     eventually(lambda: net.must("status")["roots"] == 1, 90.0)
-    assert net.posts()["NBO"]["ready"], "a handshake of several seconds is one"
+    assert net.posts()["NBO"]["ready"]
 
 
 def test_a_relay_that_has_died_is_seen_and_brought_back(net: Net) -> None:
@@ -100,3 +100,17 @@ def test_down_stops_all_and_start_brings_it_back_with_its_ledger(net: Net) -> No
     assert all(one["ready"] and one["log_size"] >= before for one in net.posts().values())
     assert "[testnet-up]" in dutabarta("testnet", "up", "--posts", "5", "--dir", net.folder).err
     assert json.loads((net.folder / "testnet.json").read_text())["version"] == 1
+
+
+def test_a_post_behind_a_line_of_seconds_catches_up(tmp_path: Path) -> None:
+    """There and back takes 2.4 s, so every handshake takes more: a connection that is given up sooner never comes."""
+    thin = Net(tmp_path / "net")
+    try:
+        thin.must("up", "--posts", "3", "--validators", "1")
+        thin.must("kill", "CAI")
+        assert enter(thin, "ALG", "meanwhile").code == 0
+        thin.must("link", "CAI", "--delay", "1200")
+        thin.must("start", "CAI")
+        eventually(lambda: thin.must("status")["roots"] == 1, 90.0)
+    finally:
+        thin("down")
