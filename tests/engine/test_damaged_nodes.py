@@ -57,7 +57,7 @@ def council(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Council]:
 
 @pytest.fixture(autouse=True)
 def kept_whole(council: Council) -> Iterator[None]:
-    """Before and after each test all nodes run; after it a cable arrives, all roots are equal, nobody is accused."""
+    """After each test all nodes run, a cable arrives, all roots are equal, and only who cheated is accused."""
     yield
     for code in council.codes:
         if code not in council.nodes:
@@ -93,7 +93,9 @@ def outcome(council: Council, code: str, start: int) -> str:
 def engine_outcome(council: Council, start: int) -> str:
     """As `outcome`, of LON's engine: it alone brings blocks to a validator that was ready before."""
     eventually(lambda: "the consensus engine of" in said_since(council, "LON", start), OUTCOME_SECONDS)
+    before = council.status("DHA").log_size
     deliver(council, "DEL", "officer", "PAR", "officer")
+    eventually(lambda: council.status("DHA").log_size > before)
     return outcome(council, "LON", start)
 
 
@@ -171,33 +173,32 @@ def test_a_flipped_bit_in_a_file_that_the_node_writes_anew_is_healed_by_the_star
         assert not is_restored(council, "LON")
 
 
-@pytest.mark.parametrize("name", ["wal", "blockstore.db", "state.db", "evidence.db"])
-def test_a_flipped_bit_in_the_engines_data_is_healed_or_alarmed_and_a_new_folder_heals_it(
-    council: Council, name: str
-) -> None:
-    """Where the engine does not start any more: move H/node/comet away (docs/operator)."""
-    random = Random(13)
-    data = council.engine_folder("LON") / "data"
+@pytest.mark.parametrize("name", ["state.db", *(["cs.wal", "blockstore.db", "evidence.db"] if DEEP else [])])
+def test_a_flipped_bit_in_the_engines_data_is_healed_by_its_peers(council: Council, name: str) -> None:
+    """By itself, or after an alarm as docs/operator says: all but the sign-state is moved away."""
+    random, data = Random(13), council.engine_folder("LON") / "data"
     for _ in range(FLIPS):
         assert council.stop("LON") == 0
-        whole, start = shutil.copytree(data, data.parent / "whole"), len(council.log("LON").read_text())
-        folder = data / "cs.wal" if name == "wal" else data / name
-        for path in folder.iterdir():
+        start = len(council.log("LON").read_text())
+        for path in (data / name).iterdir():
             if path.stat().st_size:
                 flip(path, random)
         council.start("LON")
-        assert engine_outcome(council, start) in ("ready", "engine-crash-loop")
-        assert council.stop("LON") == 0
-        shutil.rmtree(data)
-        whole.rename(data)
-        council.start("LON")
-        council.wait_ready("LON")
+        if (found := engine_outcome(council, start)) != "ready":
+            assert found == "engine-crash-loop"
+            assert council.stop("LON") == 0
+            start = len(council.log("LON").read_text())
+            for folder in (data / "cs.wal", *data.glob("*.db")):
+                shutil.rmtree(folder)
+            council.start("LON")
+            assert engine_outcome(council, start) == "ready"
+        assert not is_restored(council, "LON")
 
 
 # --- disks -----------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("how", ["file-limit", *(["small-disk"] if may_mount() else [])])
+@pytest.mark.parametrize("how", ["file-limit", *(["small-disk"] if may_mount() and DEEP else [])])
 def test_a_validator_with_a_full_disk_stops_with_a_sentence_and_comes_back(council: Council, how: str) -> None:
     assert council.stop("LON") == 0
     folder, start = node_folder(council.home("LON")), len(council.log("LON").read_text())
@@ -237,7 +238,7 @@ def test_a_validator_with_a_read_only_disk_does_not_start(council: Council) -> N
 # --- clocks and cheats -----------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("seconds", [700, -700])
+@pytest.mark.parametrize("seconds", [-700, *([700] if DEEP else [])])
 def test_a_node_whose_clock_is_wrong_says_so_and_the_others_go_on(council: Council, seconds: int) -> None:
     assert council.stop("LON") == 0
     start, signed = len(council.log("LON").read_text()), council.rows("LON", "SELECT size FROM sign_state")
