@@ -124,6 +124,7 @@ class EngineHome:
         for folder in (self.folder, self.path, settings, self.path / "data"):
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         is_own = self.sign_state.settle(signer.public_key.key, height, now, is_restored)
+        (settings / "addrbook.json").unlink(missing_ok=True)  # a damaged one would end the engine; the peers are given
         write_file(settings / "config.toml", config_toml(self, config, is_own).encode())
         write_file(settings / "genesis.json", genesis_json(start))
         write_file(settings / "node_key.json", node_key_json(signer))

@@ -188,6 +188,7 @@ class EngineRun:
             )
         finally:
             await self._server.close()
+            self._home.app_socket.unlink(missing_ok=True)
 
     async def _until_over(self, is_needed: Callable[[], bool]) -> None:
         """Where the ledger ended the engine, its last block is given on to slower validators for a while."""

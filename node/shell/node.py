@@ -119,15 +119,16 @@ class Node:
 def _check_membership(config: NodeConfig, keys: NodeKeys, machine: Machine) -> None:
     """A node runs only with the keys that the ledger names for its post. Raises `Refused("not-in-network")`."""
     post = machine.state.post(config.post)
-    if post is None:
-        return  # admitted later: the log will say so
     log_key, certificate = keys.log.public_key.key, keys.tls.certificate
-    is_own = (
-        post.cosigner_key == keys.cosigner.public_key.key
-        and post.entry_key == keys.entry.public_key.key
-        and post.log_key in (log_key, b"")
-        and certificate in (post.certificate, post.former_certificate)
-    )
+    if post is None:  # admitted later: the log will say so
+        is_own = all(one.entry_key != keys.entry.public_key.key for one in machine.state.posts())
+    else:
+        is_own = (
+            post.cosigner_key == keys.cosigner.public_key.key
+            and post.entry_key == keys.entry.public_key.key
+            and post.log_key in (log_key, b"")
+            and certificate in (post.certificate, post.former_certificate)
+        )
     if not is_own:
         raise Refused(
             "not-in-network",

@@ -16,7 +16,7 @@ from random import Random
 import pytest
 
 from node.config import KEYS_FOLDER, load_config, node_folder, save_config
-from protos.errors import Unavailable
+from protos.errors import DutabartaError
 from support.bits import flip
 from support.council import Council, deliver
 from support.disks import SmallDisk, growing_to, may_mount, obeying_permissions, without_write_permission
@@ -57,7 +57,7 @@ def council(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Council]:
 
 @pytest.fixture(autouse=True)
 def kept_whole(council: Council) -> Iterator[None]:
-    """Before and after each test all nodes run; after it a cable arrives, all roots are equal, nobody is accused."""
+    """After each test all nodes run, a cable arrives, all roots are equal, and only who cheated is accused."""
     yield
     for code in council.codes:
         if code not in council.nodes:
@@ -80,14 +80,23 @@ def outcome(council: Council, code: str, start: int) -> str:
             return ended_with(said_since(council, code, start))
         try:
             status = council.status(code)
-            if "engine-crash-loop" in {one.code for one in status.alarms}:
+            if "alarm engine-crash-loop" in said_since(council, code, start):
                 return "engine-crash-loop"
             if status.ready and status.log_size >= council.status("DHA").log_size:
                 return "ready"
-        except Unavailable:
-            pass
+        except DutabartaError:
+            pass  # it does not answer, or what was damaged is needed to ask it
         time.sleep(0.2)
     raise AssertionError(f"{code} neither runs nor ends: {said_since(council, code, start)[-3000:]}")
+
+
+def engine_outcome(council: Council, start: int) -> str:
+    """As `outcome`, of LON's engine: it alone brings blocks to a validator that was ready before."""
+    eventually(lambda: "the consensus engine of" in said_since(council, "LON", start), OUTCOME_SECONDS)
+    before = council.status("DHA").log_size
+    deliver(council, "DEL", "officer", "PAR", "officer")
+    eventually(lambda: council.status("DHA").log_size > before)
+    return outcome(council, "LON", start)
 
 
 def ended_with(said: str) -> str:
@@ -159,40 +168,42 @@ def test_a_flipped_bit_in_a_file_that_the_node_writes_anew_is_healed_by_the_star
         whole, start = path.read_bytes(), len(council.log("LON").read_text())
         flip(path, random)
         council.start("LON")
-        assert outcome(council, "LON", start) == "ready"
-        assert path.read_bytes() == whole and not is_restored(council, "LON")
+        assert engine_outcome(council, start) == "ready"
+        assert path.name == "addrbook.json" or path.read_bytes() == whole
+        assert not is_restored(council, "LON")
 
 
-@pytest.mark.parametrize("name", ["wal", "blockstore.db", "state.db", "evidence.db"])
-def test_a_flipped_bit_in_the_engines_data_is_healed_or_alarmed_and_a_new_folder_heals_it(
-    council: Council, name: str
-) -> None:
-    """Where the engine does not start any more: move H/node/comet away (docs/operator)."""
-    random = Random(13)
-    data = council.engine_folder("LON") / "data"
+@pytest.mark.parametrize("name", ["state.db", *(["cs.wal", "blockstore.db", "evidence.db"] if DEEP else [])])
+def test_a_flipped_bit_in_the_engines_data_is_healed_by_its_peers(council: Council, name: str) -> None:
+    """By itself, or after an alarm as docs/operator says: all but the sign-state is moved away."""
+    random, data = Random(13), council.engine_folder("LON") / "data"
     for _ in range(FLIPS):
         assert council.stop("LON") == 0
-        whole, start = shutil.copytree(data, data.parent / "whole"), len(council.log("LON").read_text())
-        folder = data / "cs.wal" if name == "wal" else data / name
-        for path in folder.iterdir():
+        start = len(council.log("LON").read_text())
+        for path in (data / name).iterdir():
             if path.stat().st_size:
                 flip(path, random)
         council.start("LON")
-        assert outcome(council, "LON", start) in ("ready", "engine-crash-loop")
-        council.kill("LON")
-        shutil.rmtree(data)
-        whole.rename(data)
-        council.start("LON")
-        council.wait_ready("LON")
+        if (found := engine_outcome(council, start)) != "ready":
+            assert found == "engine-crash-loop"
+            assert council.stop("LON") == 0
+            start = len(council.log("LON").read_text())
+            for folder in (data / "cs.wal", *data.glob("*.db")):
+                shutil.rmtree(folder)
+            council.start("LON")
+            assert engine_outcome(council, start) == "ready"
+        assert not is_restored(council, "LON")
 
 
 # --- disks -----------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("how", ["file-limit", *(["small-disk"] if may_mount() else [])])
+@pytest.mark.parametrize("how", ["file-limit", *(["small-disk"] if may_mount() and DEEP else [])])
 def test_a_validator_with_a_full_disk_stops_with_a_sentence_and_comes_back(council: Council, how: str) -> None:
     assert council.stop("LON") == 0
     folder, start = node_folder(council.home("LON")), len(council.log("LON").read_text())
+    for path in folder.rglob("*.sock"):
+        path.unlink()
     disk = SmallDisk(folder) if how == "small-disk" else None
     try:
         if disk is not None:
@@ -227,15 +238,16 @@ def test_a_validator_with_a_read_only_disk_does_not_start(council: Council) -> N
 # --- clocks and cheats -----------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("seconds", [700, -700])
+@pytest.mark.parametrize("seconds", [-700, *([700] if DEEP else [])])
 def test_a_node_whose_clock_is_wrong_says_so_and_the_others_go_on(council: Council, seconds: int) -> None:
     assert council.stop("LON") == 0
-    signed = council.rows("LON", "SELECT size FROM sign_state")
+    start, signed = len(council.log("LON").read_text()), council.rows("LON", "SELECT size FROM sign_state")
     council.start_patched("LON", OFF_BY.format(seconds=seconds))
-    eventually(lambda: "wrong-clock" in said_since(council, "LON", 0), 60.0)
+    eventually(lambda: "alarm wrong-clock" in said_since(council, "LON", start), 60.0)
+    held = council.rows("LON", "SELECT size FROM sign_state")
     deliver(council, "DEL", "officer", "PAR", "officer")
-    assert council.rows("LON", "SELECT size FROM sign_state")[0][0] >= signed[0][0]
-    council.kill("LON")
+    assert held[0][0] >= signed[0][0] and council.rows("LON", "SELECT size FROM sign_state") == held
+    assert council.stop("LON") == 0
 
 
 def test_a_validator_that_proposes_garbage_is_outvoted(council: Council) -> None:
@@ -301,9 +313,12 @@ def until_own_key(council: Council) -> None:
 
 def test_a_validator_whose_engine_folder_is_gone_fetches_its_blocks_again(council: Council) -> None:
     assert council.stop("LON") == 0
+    start = len(council.log("LON").read_text())
     shutil.rmtree(node_folder(council.home("LON")) / "comet")
     council.start_patched("LON", SHORT_MARGIN)
     council.wait_ready("LON")
+    eventually(lambda: "the consensus engine of" in said_since(council, "LON", start), OUTCOME_SECONDS)
+    eventually(lambda: is_restored(council, "LON"), 15.0)
     assert is_restored(council, "LON")
     until_own_key(council)
     assert council.stop("LON") == 0
@@ -322,9 +337,12 @@ def test_yesterdays_validator_signs_nothing_twice(council: Council, tmp_path: Pa
     assert council.stop("LON") == 0
     shutil.rmtree(folder)
     shutil.copytree(tmp_path / "backup", folder)
+    start = len(council.log("LON").read_text())
     council.start_patched("LON", SHORT_MARGIN)
     council.wait_ready("LON")
-    assert is_restored(council, "LON") and "rolled-back" in council.alarms("LON")
+    eventually(lambda: "the consensus engine of" in said_since(council, "LON", start), OUTCOME_SECONDS)
+    eventually(lambda: is_restored(council, "LON"), 15.0)
+    assert is_restored(council, "LON") and "alarm rolled-back" in said_since(council, "LON", start)
     until_own_key(council)
     deliver(council, "DEL", "officer", "PAR", "officer")
     assert council.stop("LON") == 0
@@ -336,7 +354,10 @@ def test_a_validator_rebuilt_from_its_keys_and_the_genesis_signs_nothing_twice(c
     for path in folder.glob("node.db*"):
         path.unlink()
     shutil.rmtree(folder / "comet")
+    start = len(council.log("LON").read_text())
     council.start_patched("LON", SHORT_MARGIN)
     council.wait_ready("LON")
-    assert is_restored(council, "LON") and "rolled-back" in council.alarms("LON")
+    eventually(lambda: "the consensus engine of" in said_since(council, "LON", start), OUTCOME_SECONDS)
+    eventually(lambda: is_restored(council, "LON"), 15.0)
+    assert is_restored(council, "LON") and "alarm rolled-back" in said_since(council, "LON", start)
     assert council.stop("LON") == 0

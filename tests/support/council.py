@@ -53,18 +53,15 @@ class Council(Exercise):
                 command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd=ROOT, env=plain()
             )
 
-    def alarms(self, code: str) -> set[str]:
-        """The alarms that a daemon shows."""
-        return {one.code for one in self.status(code).alarms}
-
     def engine_folder(self, code: str) -> Path:
         """H/node/comet/CHAIN-ID."""
         return next((node_folder(self.home(code)) / "comet").glob("dutabarta-*"))
 
     def signs_with_own_key(self, code: str) -> bool:
         """Whether the engine of a post was last started with the post's own consensus key."""
-        text = (self.engine_folder(code) / "config" / "config.toml").read_text("utf-8")
-        return str(tomllib.loads(text)["priv_validator_key_file"]).endswith(OWN_KEY)
+        path = self.engine_folder(code) / "config" / "config.toml"
+        text = path.read_text("utf-8") if path.exists() else ""
+        return bool(text) and str(tomllib.loads(text)["priv_validator_key_file"]).endswith(OWN_KEY)
 
     def offences(self, code: str) -> set[tuple[str, str]]:
         """(post, offence) in all block records that a post has."""
