@@ -83,6 +83,7 @@ class CometShell:
             await self._ledger.pulse.until(self._is_needed)
             signer, program = self._own_signer(), find_program(self._place.config.engine.program)
             await self._follow_first()
+            self._ledger.forget_undecided()
             if self._is_needed():
                 await self._serve(EngineRun(self._ledger, signer, program, self._place, self._take_restored))
 
@@ -179,6 +180,7 @@ class EngineRun:
         store_commit(self._ledger.database, commit)
 
     def _shown(self, commit: CommitBlock) -> None:
+        self._ledger.engine_decided(commit.position.size)
         if commit.append is not None:
             self._ledger.engine_appended(commit.append)
         if self._home.sign_state.release(commit.position.height, commit.time):

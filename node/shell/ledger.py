@@ -21,6 +21,7 @@ from node.api.door import Door
 from node.broadcast import Broadcaster
 from node.chain import Chain
 from node.collect import Collector
+from node.comet.store import load_position
 from node.follow import Follower
 from node.secrets import NodeKeys
 from node.sequence import BUSY, EntryOutcome, Solo
@@ -96,7 +97,10 @@ class LedgerShell:
             stopped=stopped.decode() if stopped else "",
         )
         self._log_signer = keys.log
+        position = load_position(self.database)
+        self._decided = position.size if position is not None else 0
         self.sequencer: Solo | Broadcaster | None = self._new_sequencer()
+        self._follow_network()
         self._stored_slots = StoredSlots(self.database)
         self.slots = Slots(
             self.chain,
@@ -121,7 +125,10 @@ class LedgerShell:
 
         What waited in the former pool is brought again by the posts that handed it in.
         """
-        kind = _SEQUENCERS[self.chain.machine.state.network().engine] if self.is_validator else type(None)
+        engine = self.chain.machine.state.network().engine
+        if engine == COMET:
+            self.witness.decided_to(self._decided)
+        kind = _SEQUENCERS[engine] if self.is_validator else type(None)
         if type(self.sequencer) is not kind:
             self.sequencer = self._new_sequencer()
             self.witness.orders_with(self._log_signer if self.is_validator else None)
@@ -252,6 +259,17 @@ class LedgerShell:
         if isinstance(self.sequencer, Solo):
             self.sequencer.committed()
         return self._appended(block)
+
+    def engine_decided(self, size: int) -> None:
+        """The own engine has decided the log up to here."""
+        self._decided = size
+        self.witness.decided_to(size)
+
+    def forget_undecided(self) -> None:
+        """Before the own engine starts: give up what came over streams and is neither decided here nor final."""
+        size = max(self.follower.final, self._decided)
+        if self.chain.size > size:
+            self.perform([act.Truncate(size)])
 
     def engine_appended(self, block: act.Append) -> None:
         """A block of the consensus engine is stored, and the chain stands after it."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ledger.validators import COMET
+from node.actions import Truncate
 from node.broadcast import Broadcaster
 from node.engine import engine_keys
 from node.sequence import EntryOutcome, Solo
@@ -35,8 +36,11 @@ class Council:
     def follow_network(self) -> None:
         """After a block, and at the start."""
         kind: type[Solo] | type[Broadcaster] | None = None
+        is_comet = self.post.chain.machine.state.network().engine == COMET
+        if is_comet:
+            position = self.post.disk.position
+            self.post.witness.decided_to(position.size if position is not None else 0)
         if self.is_validator:
-            is_comet = self.post.chain.machine.state.network().engine == COMET
             kind = Broadcaster if is_comet else Solo
         if kind is None:
             self.sequencer = None
@@ -69,9 +73,16 @@ class Council:
             self._needed_since = since = now if self._needed_since is None else self._needed_since
             patient = self.post.follower.is_behind and now - since < START_ALONE_SECONDS
             if self.post.witness.is_ready and not patient:
+                self._forget_undecided()
                 self.engine = SimEngine(self.world, self.post)
         elif self.world.is_chaos and self.world.random.random() < self.world.plan.crash_chance * 5:
             self.engine.handshake()  # the engine alone died, and came back
+
+    def _forget_undecided(self) -> None:
+        position = self.post.disk.position
+        size = max(self.post.follower.final, position.size if position is not None else 0)
+        if self.post.chain.size > size:
+            self.post.run([Truncate(size)])
 
     def _is_needed(self) -> bool:
         """Whether this post is a validator under comet, or a coming one, and still signs."""
