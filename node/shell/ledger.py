@@ -22,6 +22,7 @@ from node.broadcast import Broadcaster
 from node.chain import Chain
 from node.collect import Collector
 from node.comet.store import load_position
+from node.engine import Position, decided_size
 from node.follow import Follower
 from node.secrets import NodeKeys
 from node.sequence import BUSY, EntryOutcome, Solo
@@ -97,8 +98,7 @@ class LedgerShell:
             stopped=stopped.decode() if stopped else "",
         )
         self._log_signer = keys.log
-        position = load_position(self.database)
-        self._decided = position.size if position is not None else 0
+        self._position = load_position(self.database)
         self.sequencer: Solo | Broadcaster | None = self._new_sequencer()
         self._follow_network()
         self._stored_slots = StoredSlots(self.database)
@@ -127,7 +127,7 @@ class LedgerShell:
         """
         engine = self.chain.machine.state.network().engine
         if engine == COMET:
-            self.witness.decided_to(self._decided)
+            self.witness.decided_to(self._decided_size())
         kind = _SEQUENCERS[engine] if self.is_validator else type(None)
         if type(self.sequencer) is not kind:
             self.sequencer = self._new_sequencer()
@@ -260,16 +260,23 @@ class LedgerShell:
             self.sequencer.committed()
         return self._appended(block)
 
-    def engine_decided(self, size: int) -> None:
-        """The own engine has decided the log up to here."""
-        self._decided = size
-        self.witness.decided_to(size)
+    def _decided_size(self) -> int:
+        return decided_size(self.chain, self.post, self.follower.final, self._position)
+
+    def engine_decided(self, position: Position) -> None:
+        """The own engine has committed so far."""
+        self._position = position
+        self.witness.decided_to(position.size)
+
+    @property
+    def has_undecided(self) -> bool:
+        """Under an engine: whether the log has blocks that are neither final nor decided here, but a peer's word."""
+        return self.chain.size > max(self.follower.final, self._decided_size())
 
     def forget_undecided(self) -> None:
-        """Before the own engine starts: give up what came over streams and is neither decided here nor final."""
-        size = max(self.follower.final, self._decided)
-        if self.chain.size > size:
-            self.perform([act.Truncate(size)])
+        """Before the own engine starts: it brings them again."""
+        if self.has_undecided:
+            self.perform([act.Truncate(max(self.follower.final, self._decided_size()))])
 
     def engine_appended(self, block: act.Append) -> None:
         """A block of the consensus engine is stored, and the chain stands after it."""
