@@ -16,15 +16,20 @@ def policy_text(state: State, origin: str) -> str:
 
     Missions are the active posts that are neither HQ nor validators; `build_policy` names at most 16 of them.
     """
-    network = state.network()
-    active = {post.code: post for post in state.posts() if post.is_active}
-    validators = {code: active[code] for code in network.validators}
+    posts = tuple(post for post in state.posts() if post.is_active)
+    return _text(origin, posts, state.network().validators, state.parameters().mission_quorum)
+
+
+@lru_cache(maxsize=64)
+def _text(origin: str, posts: tuple[Post, ...], codes: tuple[str, ...], mission_quorum: int) -> str:
+    active = {post.code: post for post in posts}
+    validators = {code: active[code] for code in codes}
     missions = {code: post for code, post in active.items() if not post.headquarters and code not in validators}
     return build_policy(
         [LogKey(origin, post.log_key) for post in validators.values()],
         {code: cosigner_key(origin, post) for code, post in validators.items()},
         {code: cosigner_key(origin, post) for code, post in missions.items()},
-        state.parameters().mission_quorum,
+        mission_quorum,
     )
 
 

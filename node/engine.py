@@ -15,7 +15,7 @@ from ledger.entry import decode_entry_leaf
 from ledger.genesis import decode_founding_post
 from ledger.machine import Machine
 from ledger.state import State
-from ledger.validators import COMET
+from ledger.validators import COMET, SOLO
 from ledger.wire import CODEC, MAX_LEAF_BYTES
 from node.abci.messages import ValidatorKey
 from node.chain import Chain
@@ -145,6 +145,17 @@ def key_changes(old: dict[bytes, str], new: dict[bytes, str]) -> tuple[Validator
     """What makes the engine's set `new` from `old`, sorted by key: never an unknown or a double one."""
     changed = sorted(old.keys() ^ new.keys())
     return tuple(ValidatorKey(key, 1 if key in new else 0) for key in changed)
+
+
+def decided_size(chain: Chain, post: str, final: int, position: Position | None) -> int:
+    """So much of the log, under this engine, is this post's own word: what its engine has committed, and what it
+    ordered alone before the engine began. `final` is its final size.
+
+    What lies beyond came over streams: it may be made up until it is final.
+    """
+    before = chain.state_at(final).network()
+    alone = engine_start(chain).size if (before.engine, before.validators) == (SOLO, (post,)) else 0
+    return max(alone, position.size if position is not None else 0)
 
 
 def machine_at(chain: Chain, size: int) -> Machine:

@@ -8,6 +8,7 @@ from ledger.checkpoint import Checkpoint, parse_checkpoint
 from ledger.machine import Machine
 from ledger.network_policy import policy_of
 from ledger.note import SignedNote
+from ledger.state import State
 from node.actions import Action, Alarm, Append, DropPeer, FetchBlocks, Final, PolicyNote, Truncate
 from node.chain import Chain, signer_of
 from node.splitview import SplitViews, quorum_of
@@ -147,20 +148,42 @@ class Follower:
         return [FetchBlocks(peer, self._chain.size, end)]
 
     def _advance(self, checkpoint: Checkpoint, signed: SignedNote, note: bytes) -> list[Action]:
-        """Count the validators in force at the previous final size, each with the largest size it cosigned."""
+        """Count the validators in force at the previous final size, each with the largest size it cosigned.
+
+        Else those in force at the new size: who leaves the validators cosigns no further, and the roots, whose
+        approvals the own re-execution has checked, vouch for those who come.
+        """
         if checkpoint.size <= self._final:
             return []
-        validators = self._judges.network().validators
-        for line in signed.signatures:
-            code = signer_of(self._judges, checkpoint, line) if self._is_of(validators, line.name) else None
-            if code is not None:
-                self._signed[code] = max(checkpoint.size, self._signed.get(code, 0))
-        sizes = sorted((self._signed.get(code, 0) for code in validators), reverse=True)
-        size = sizes[quorum_of(len(validators)) - 1]
+        newest = self._chain.state_at(checkpoint.size)
+        self._count(self._judges, checkpoint, signed)
+        self._count(newest, checkpoint, signed)
+        size = max(self._size_cosigned_by(self._judges), self._size_by_those_in_force(newest))
         if size <= self._final:
             return []
         self._final, self._judges = size, self._chain.state_at(size)
         return [Final(size, note)]
+
+    def _count(self, judges: State, checkpoint: Checkpoint, signed: SignedNote) -> None:
+        validators = judges.network().validators
+        for line in signed.signatures:
+            code = signer_of(judges, checkpoint, line) if self._is_of(validators, line.name) else None
+            if code is not None:
+                self._signed[code] = max(checkpoint.size, self._signed.get(code, 0))
+
+    def _size_cosigned_by(self, judges: State) -> int:
+        """The largest size that more than two thirds of these validators have reached; 0 if there is none."""
+        validators = judges.network().validators
+        sizes = sorted((self._signed.get(code, 0) for code in validators), reverse=True)
+        return sizes[quorum_of(len(validators)) - 1]
+
+    def _size_by_those_in_force(self, newest: State) -> int:
+        """As above by the validators of `newest`; 0 unless they were in force at that size already."""
+        size = self._size_cosigned_by(newest)
+        if size <= self._final:
+            return 0
+        in_force = self._chain.state_at(size).network().validators
+        return size if in_force == newest.network().validators else 0
 
     def _is_of(self, validators: tuple[str, ...], name: str) -> bool:
         return name.rpartition("/")[2] in validators

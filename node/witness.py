@@ -63,6 +63,7 @@ class Witness:
         self._clocks: dict[str, int] = {}
         self._clock_alarmed = False
         self._final, self._final_since = 0, 0
+        self._decided: int | None = None
         self._unsent: dict[str, tuple[SendCosignature, int]] = {}
 
     # --- may it sign? --------------------------------------------------------------------------------------
@@ -87,6 +88,10 @@ class Witness:
     def orders_with(self, log_signer: NoteSigner | None) -> None:
         """The log key of a validator; none for every other post. The set of validators changes while a node runs."""
         self._log_signer = log_signer
+
+    def decided_to(self, size: int) -> None:
+        """Under an engine of several validators: so far it has decided the own log. The rest is a peer's word yet."""
+        self._decided = size
 
     @property
     def may_order(self) -> bool:
@@ -154,8 +159,9 @@ class Witness:
     def advance(self, final: int, now: int) -> list[Action]:
         """Cosign what is due; to be called after every block, every Final and every second or so.
 
-        A validator signs every checkpoint of its log in rising order; every other post only what is final, of that
-        the first of each interval of block time, and a quiet network's newest after one interval by the clock.
+        A validator signs every checkpoint that its own sequencer has made or that is final, in rising order; every
+        other post only what is final, of that the first of each interval of block time, and a quiet network's newest
+        after one interval by the clock.
         """
         if final != self._final:
             self._final, self._final_since = final, now
@@ -173,7 +179,8 @@ class Witness:
         return actions + self._resend(now)
 
     def _due_as_validator(self) -> Iterator[BlockEnd]:
-        return (end for end, _ in self._read_to(self._chain.size))
+        limit = self._chain.size if self._decided is None else max(self._decided, self._final)
+        return (end for end, _ in self._read_to(min(limit, self._chain.size)))
 
     def _due_as_witness(self, now: int) -> list[BlockEnd]:
         due: deque[BlockEnd] = deque(maxlen=NEWEST_PER_STEP)

@@ -86,18 +86,27 @@ class CometShell:
             signer, program = self._own_signer(), find_program(self._place.config.engine.program)
             await self._follow_first()
             if self._is_needed():
+                self._ledger.forget_undecided()
+            if self._is_needed():
                 await self._serve(EngineRun(self._ledger, signer, program, self._place, self._restored))
 
     async def _follow_first(self) -> None:
         """Do the rollback check; then take from the others what they decided meanwhile, if any of them answers.
 
-        It may have ended this engine, and then no other validator's engine is there to say so.
+        It may have ended this engine, and then no other validator's engine is there to say so. What they sent last is
+        not final yet, perhaps.
         """
         ledger = self._ledger
         await ledger.pulse.until(lambda: ledger.witness.is_ready)
         with suppress(TimeoutError):
             async with asyncio.timeout(FOLLOW_SECONDS):
-                await ledger.pulse.until(lambda: ledger.has_heard and not ledger.follower.is_behind)
+                await ledger.pulse.until(self._has_followed)
+
+    def _has_followed(self) -> bool:
+        ledger = self._ledger
+        if not self._is_needed():
+            return True
+        return ledger.has_heard and not ledger.follower.is_behind and not ledger.has_undecided
 
     async def _serve(self, run: EngineRun) -> None:
         self._ledger.is_engine_running = True
@@ -210,6 +219,7 @@ class EngineRun:
         store_commit(self._ledger.database, commit)
 
     def _shown(self, commit: CommitBlock) -> None:
+        self._ledger.engine_decided(commit.position)
         if commit.append is not None:
             self._ledger.engine_appended(commit.append)
         if self._home.sign_state.release(commit.position.height, commit.time):

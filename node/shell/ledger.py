@@ -22,6 +22,8 @@ from node.api.door import Door
 from node.broadcast import Broadcaster
 from node.chain import Chain
 from node.collect import Collector
+from node.comet.store import load_position
+from node.engine import Position, decided_size
 from node.follow import Follower
 from node.secrets import NodeKeys
 from node.sequence import BUSY, EntryOutcome, Solo
@@ -102,7 +104,9 @@ class LedgerShell:
             stopped=stopped.decode() if stopped else "",
         )
         self._log_signer = keys.log
+        self._position = load_position(self.database)
         self.sequencer: Solo | Broadcaster | None = self._new_sequencer()
+        self._follow_network()
         self._stored_slots = StoredSlots(self.database)
         self.slots = Slots(
             self.chain,
@@ -127,7 +131,10 @@ class LedgerShell:
 
         What waited in the former pool is brought again by the posts that handed it in.
         """
-        kind = _SEQUENCERS[self.chain.machine.state.network().engine] if self.is_validator else type(None)
+        engine = self.chain.machine.state.network().engine
+        if engine == COMET:
+            self.witness.decided_to(self._decided_size())
+        kind = _SEQUENCERS[engine] if self.is_validator else type(None)
         if type(self.sequencer) is not kind:
             self.sequencer = self._new_sequencer()
             self.witness.orders_with(self._log_signer if self.is_validator else None)
@@ -274,6 +281,24 @@ class LedgerShell:
         if isinstance(self.sequencer, Solo):
             self.sequencer.committed()
         return self._appended(block)
+
+    def _decided_size(self) -> int:
+        return decided_size(self.chain, self.post, self.follower.final, self._position)
+
+    def engine_decided(self, position: Position) -> None:
+        """The own engine has committed so far."""
+        self._position = position
+        self.witness.decided_to(position.size)
+
+    @property
+    def has_undecided(self) -> bool:
+        """Under an engine: whether the log has blocks that are neither final nor decided here, but a peer's word."""
+        return self.chain.size > max(self.follower.final, self._decided_size())
+
+    def forget_undecided(self) -> None:
+        """Before the own engine starts: it brings them again."""
+        if self.has_undecided:
+            self.perform([act.Truncate(max(self.follower.final, self._decided_size()))])
 
     def engine_appended(self, block: act.Append) -> None:
         """A block of the consensus engine is stored, and the chain stands after it."""

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from ledger.bodies import ValidatorsChanged
 from node import actions as act
 from node.chain import Chain
 from node.follow import ASK_AGAIN_SECONDS, Follower
@@ -53,6 +54,15 @@ def post(network: TestNetwork) -> Post:
 @pytest.fixture
 def four(request: pytest.FixtureRequest) -> Iterator[TestNetwork]:
     yield TestNetwork.make(("DHA", "DEL", "LON", "WAS"), seed=7, validators=("DEL", "DHA", "LON", "WAS"))
+
+
+def extend(network: TestNetwork, chain: Chain, leaf: bytes) -> act.Append:
+    """Append a block with this entry."""
+    machine, start = chain.machine.fork(), chain.size
+    result = network.run(machine, leaf)
+    log_of(chain).stored.extend(result.leaves)
+    chain.machine = machine
+    return act.Append(start, result.leaves, result.size, result.root, machine.time)
 
 
 def names(actions: list[act.Action]) -> list[str]:
@@ -116,6 +126,36 @@ def test_more_than_two_thirds_of_the_validators_make_final(four: TestNetwork) ->
     assert post.note(four.note(source.machine, second.size, signers=("DEL",))) == []
     note = four.note(source.machine, second.size, signers=("WAS",))
     assert post.note(note) == [act.Final(first.size, note)], "a larger size counts for the smaller one"
+
+
+def test_finality_passes_on_when_a_third_of_the_validators_leaves_at_once() -> None:
+    codes = ("DHA", "DEL", "LON", "NYC", "PAR", "ROM", "TYO", "WAS")
+    network = TestNetwork.make(codes, seed=8, validators=sorted(codes[:6]))
+    source, post = chain_of(network), Post(network)
+    after = tuple(sorted({*codes[:4], "TYO", "WAS"}))
+    change = network.governance(source.machine, "validators-changed", ValidatorsChanged(after))
+    post.block(extend(network, source, change))
+    post.block(grow(network, source))
+    assert source.machine.state.network().validators != after
+    assert names(post.note(network.note(source.machine, signers=codes[:5]))) == ["Final"]
+    post.block(grow(network, source))
+    assert source.machine.state.network().validators == after
+    assert post.note(network.note(source.machine, signers=codes[:4])) == [], "the four of the old set alone do not do"
+    assert names(post.note(network.note(source.machine, signers=("TYO",)))) == ["Final"]
+    assert post.follower.final == source.size
+
+
+def test_new_validators_say_nothing_about_sizes_before_them() -> None:
+    codes = ("DHA", "DEL", "LON", "NYC", "PAR")
+    network = TestNetwork.make(codes, seed=9, validators=sorted(codes[:4]))
+    source, post = chain_of(network), Post(network)
+    change = network.governance(source.machine, "validators-changed", ValidatorsChanged(tuple(sorted(codes[1:]))))
+    post.block(extend(network, source, change))
+    post.block(grow(network, source))
+    early = network.note(source.machine, signers=("DEL", "PAR"))
+    post.block(grow(network, source))
+    late = network.note(source.machine, signers=("LON",))
+    assert [post.note(early), post.note(late)] == [[], []] and post.follower.final < source.size
 
 
 def test_a_checkpoint_ahead_waits_for_its_blocks(network: TestNetwork, source: Chain, post: Post) -> None:

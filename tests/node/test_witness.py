@@ -53,6 +53,19 @@ def test_a_validator_signs_every_checkpoint_in_order(network: TestNetwork, chain
     assert signed(witness.advance(0, NOW + 99)) == []
 
 
+def test_a_validator_beside_others_signs_what_its_engine_decided_or_what_is_final(
+    network: TestNetwork, chain: Chain
+) -> None:
+    founding, witness = chain.size, witness_of(network, chain, "DHA")
+    decided, final, _ = (grow(network, chain, number).size for number in (1, 2, 3))
+    witness.decided_to(decided)
+    assert signed(witness.advance(0, NOW)) == [founding, decided]
+    assert signed(witness.advance(final, NOW)) == [final], "a quorum of the others has signed it"
+    assert signed(witness.advance(final, NOW)) == [], "the last one is a peer's word"
+    witness.decided_to(chain.size)
+    assert signed(witness.advance(final, NOW)) == [chain.size]
+
+
 def test_the_signature_is_durable_before_it_is_sent(network: TestNetwork, chain: Chain) -> None:
     actions = witness_of(network, chain, "DEL").advance(chain.size, NOW)
     assert [type(one) for one in actions] == [act.SaveSignState, act.SendCosignature]

@@ -2,21 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, cached_property, lru_cache
 from itertools import product
 from string import ascii_uppercase
+from unittest.mock import patch
 
 from crypto_msg.prekey import VerifiedBundle, bundle_for, bundle_hash, make_bundle
 from crypto_msg.wire import CODEC
 from crypto_msg.wire import Prekey as PrekeyRecord
 from keys.prekey import Prekey
+from ledger import policy
+from ledger.cosignature import verify_cosignature
 from ledger.machine import Machine
+from node import chain
 from node.actions import Append
 from node.modules import MODULES
 from support.network import OfficerKeys, TerminalKeys, TestNetwork
 
 SEED = 82
+_VERIFIED = lru_cache(maxsize=20_000)(verify_cosignature)
 
 
 @dataclass(frozen=True)
@@ -37,10 +44,24 @@ class Base:
     history: tuple[Append, ...]
     desks: dict[str, Desk]
 
+    @cached_property
+    def founded(self) -> Machine:
+        """The machine after the founding block: to be forked."""
+        return self.network.machine(MODULES)
+
     @property
     def size(self) -> int:
         """The log size from which on cables can be sent."""
         return self.history[-1].size
+
+
+@contextmanager
+def cosignatures_remembered() -> Iterator[None]:
+    """Let a good cosignature be verified once in the process, whoever asks: the answer follows from its bytes."""
+    with ExitStack() as stack:
+        for module in (chain, policy):
+            stack.enter_context(patch.object(module, "verify_cosignature", _VERIFIED))
+        yield
 
 
 @cache

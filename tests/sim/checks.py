@@ -8,6 +8,7 @@ from ledger.checkpoint import parse_checkpoint
 from ledger.network_policy import policy_of
 from ledger.note import SignedNote
 from ledger.proof import TlogProof, verify_item
+from sim.base import cosignatures_remembered
 from sim.desk import SentCable
 from sim.order_checks import engine_problems, log_problems
 from sim.world import World
@@ -17,11 +18,12 @@ LONGEST_CALM = 3600.0
 
 def settle(world: World) -> None:
     """Live through chaos, then on until nothing is left to do. Raises AssertionError if that never comes."""
-    world.live_through_chaos()
-    while problems_of(world) and world.time.now < LONGEST_CALM:
-        world.live(10)
-    if problems := problems_of(world):
-        raise AssertionError("; ".join(problems[:20]))
+    with cosignatures_remembered():
+        world.live_through_chaos()
+        while problems_of(world) and world.time.now < LONGEST_CALM:
+            world.live(10)
+        if problems := problems_of(world):
+            raise AssertionError("; ".join(problems[:20]))
 
 
 def problems_of(world: World) -> list[str]:

@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ledger.validators import COMET
+from node.actions import Truncate
 from node.broadcast import Broadcaster
-from node.engine import engine_keys
+from node.engine import decided_size, engine_keys
 from node.sequence import EntryOutcome, Solo
 from sim.engine import SimEngine
 
@@ -35,8 +36,10 @@ class Council:
     def follow_network(self) -> None:
         """After a block, and at the start."""
         kind: type[Solo] | type[Broadcaster] | None = None
+        is_comet = self.post.chain.machine.state.network().engine == COMET
+        if is_comet:
+            self.post.witness.decided_to(self._decided())
         if self.is_validator:
-            is_comet = self.post.chain.machine.state.network().engine == COMET
             kind = Broadcaster if is_comet else Solo
         if kind is None:
             self.sequencer = None
@@ -57,21 +60,34 @@ class Council:
         now = self.world.clock()
         if isinstance(self.sequencer, Solo) and self.post.witness.may_order:
             self.post.run(self.sequencer.tick(now))
-        self._supervise(now)
+        self._supervise()
         if isinstance(self.sequencer, Broadcaster) and self.engine is not None:
             for one in self.sequencer.tick(now):
                 self.engine.broadcast(one.leaf)
 
-    def _supervise(self, now: int) -> None:
+    def _supervise(self) -> None:
         if not self._is_needed():
             self.engine, self._needed_since = None, None
         elif self.engine is None:
-            self._needed_since = since = now if self._needed_since is None else self._needed_since
-            patient = self.post.follower.is_behind and now - since < START_ALONE_SECONDS
-            if self.post.witness.is_ready and not patient:
+            if self._follow_first():
                 self.engine = SimEngine(self.world, self.post)
         elif self.world.is_chaos and self.world.random.random() < self.world.plan.crash_chance * 5:
             self.engine.handshake()  # the engine alone died, and came back
+
+    def _decided(self) -> int:
+        return decided_size(self.post.chain, self.post.code, self.post.follower.final, self.post.disk.position)
+
+    def _follow_first(self) -> bool:
+        """Whether the others have been followed long enough; then what is neither decided nor final is given up."""
+        since, now = self._needed_since, self.world.clock()
+        self._needed_since = since = now if since is None else since
+        size = max(self.post.follower.final, self._decided())
+        has_followed = not self.post.follower.is_behind and self.post.chain.size <= size
+        if not self.post.witness.is_ready or (not has_followed and now - since < START_ALONE_SECONDS):
+            return False
+        if self.post.chain.size > size:
+            self.post.run([Truncate(size)])
+        return self._is_needed()
 
     def _is_needed(self) -> bool:
         """Whether this post is a validator under comet, or a coming one, and still signs."""

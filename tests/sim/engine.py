@@ -116,6 +116,7 @@ class SimEngine:
         self.post.disk.store_commit(commit)
         self.world.point(self.post)
         app.committed()
+        self.post.witness.decided_to(commit.position.size)
         self._expect(app.info() == Info(height, self.order.app_hash(height)), f"Info is wrong after {height}")
         self.mempool = {tx: None for tx in self.mempool if self._check(tx)}
         if commit.append is not None:

@@ -16,7 +16,6 @@ from node.broadcast import Broadcaster
 from node.chain import Chain
 from node.collect import Collector
 from node.follow import Follower
-from node.modules import MODULES
 from node.sequence import ACCEPTED, EntryOutcome, Solo
 from node.splitview import SplitViews
 from node.witness import Witness
@@ -218,7 +217,7 @@ class SimPost:
     # --- helpers -----------------------------------------------------------------------------------------------
 
     def _machine(self) -> Machine:
-        machine = Machine.found(self.disk.founding, MODULES, self.world.verifier)
+        machine = self.world.base.founded.fork()
         for block in self.disk.blocks:
             machine.replay_block(block.leaves)
         return machine

@@ -59,7 +59,7 @@ class World:
         self.officers = Officers(self)
         self.signed: dict[str, list[tuple[int, bytes]]] = {one.code: [] for one in known}
         self.acknowledged: set[bytes] = set()
-        self.steady = set(self.base.network.machine().state.network().validators)
+        self.steady = set(self.base.founded.state.network().validators)
         self.order: IdealOrder | None = None
         self.roots = Roots(self)
         self.crashes = 0
@@ -180,7 +180,7 @@ class World:
         if code not in self.keys:
             return
         if self.time.now < self._down_until.get(code, 0):
-            self.time.after(self._down_until[code] - self.time.now, lambda: self._boot(code))
+            self.time.after(1.0, lambda: self._boot(code))
             return
         self._call(code, lambda: self._start(code))
 
