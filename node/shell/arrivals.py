@@ -21,7 +21,8 @@ class Arrivals:
         self.tx = tx
         self.rows = Rows(tx, now)
         offers = [one.offer for one in frames if one.WhichOneof("frame") == "offer"]
-        self._stored = courier.stored_among(tx, {one.item_id for one in offers}) if offers else set()
+        self._looked_up = {one.item_id for one in offers}
+        self._stored = courier.stored_among(tx, self._looked_up) if offers else set()
         self._known = bodies.known_among(tx, {one.envelope_id for one in offers}) if offers else {}
         self._opened: dict[bytes, CourierItem] = {}
         self._begun: dict[bytes, NewBody] = {}
@@ -31,6 +32,8 @@ class Arrivals:
 
     def is_stored(self, item_id: bytes) -> bool:
         """Whether the item was ever stored whole."""
+        if item_id in self._looked_up:
+            return item_id in self._stored
         return item_id in self._stored or courier.is_stored(self.tx, item_id)
 
     def is_new(self, item_id: bytes) -> bool:

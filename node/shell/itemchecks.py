@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from hashlib import sha256
 
 from crypto_msg.cable import Kind
@@ -103,8 +104,12 @@ def envelope_from(head: Head, outer: Outer) -> StoredEnvelope:
     )
 
 
+@lru_cache(maxsize=8)
 def read_head(head: bytes) -> Head:
-    """A head that was checked before it was stored, so its wraps' paths are not computed again. Raises `Malformed`."""
+    """A head as its bytes say; the paths of its wraps are not computed. Raises `Malformed`.
+
+    The last few are remembered: that of a short cable is read when offered, when its body is whole, and when stored.
+    """
     return CODEC.decode(Head, head, limit=MAX_HEAD)
 
 

@@ -11,7 +11,7 @@ from sqlalchemy import Connection
 
 from node import actions as act
 from node.actions import Action
-from node.courier import ItemKind, Parcel, Sender
+from node.courier import PART_BYTES, ItemKind, Parcel, Sender
 from node.shell.itemchecks import make_item, write_item
 from node.shell.ledger import LedgerShell
 from node.shell.shelf import Shelf
@@ -105,24 +105,35 @@ class Sending:
 
     def _send_all(self, actions: list[Action]) -> None:
         """Store what the actions settle in one transaction, then put the frames on their links."""
+        frames = [one for one in actions if isinstance(one, act.SendOffer | act.SendPart)]
         lasting = [one for one in actions if not isinstance(one, act.SendOffer | act.SendPart)]
         fresh: list[Parcel | None] = []
         if lasting:
             with self._database.write() as tx:
                 fresh = self._settle_all(tx, lasting)
             self._ledger.pulse.beat()
-        if len(lasting) < len(actions):
+        if frames:
             with self._database.read() as tx:
-                for one in actions:
-                    self._send(tx, one)
+                self._put_all(tx, frames)
         self.queued(fresh)
 
-    def _send(self, tx: Connection, action: Action) -> None:
-        match action:
-            case act.SendOffer(peer, item_id):
-                self._put(peer, self._offer_frame(tx, item_id))
-            case act.SendPart(peer, item_id, offset, length):
-                self._put(peer, self._part_frame(tx, item_id, offset, length))
+    def _put_all(self, tx: Connection, frames: Sequence[act.SendOffer | act.SendPart]) -> None:
+        """Look up together what is sent together: the items, and the bodies of one part."""
+        offers = {one.item_id for one in frames if isinstance(one, act.SendOffer)}
+        parcels = [self._parcels[one.item_id] for one in frames if isinstance(one, act.SendPart)]
+        shorts = {one.body_id for one in parcels if one.length <= PART_BYTES}
+        offered = courier.items_among(tx, offers) if offers else {}
+        short = bodies.first_parts(tx, shorts) if shorts else {}
+        for one in frames:
+            match one:
+                case act.SendOffer(peer, item_id) if item_id in offered:
+                    self._put(peer, pb.CarryFrame(offer=write_item(offered[item_id])))
+                case act.SendPart(peer, item_id, offset, length):
+                    body_id = self._parcels[item_id].body_id
+                    data = short.get(body_id, b"")[offset : offset + length]
+                    if len(data) < length:
+                        data = bodies.read_body(tx, body_id, offset, length)
+                    self._put(peer, pb.CarryFrame(part=pb.Part(item_id=item_id, offset=offset, data=data)))
 
     def _settle_all(self, tx: Connection, actions: Sequence[Action]) -> list[Parcel | None]:
         """The parcels that follow."""
@@ -168,15 +179,7 @@ class Sending:
     def _proof_item(self, envelope: StoredEnvelope, post: str, proof: bytes) -> CourierItem:
         return make_item(ItemKind.PROOF, post, envelope, proof, self._ledger.post)
 
-    def _put(self, peer: str, frame: pb.CarryFrame | None) -> None:
+    def _put(self, peer: str, frame: pb.CarryFrame) -> None:
         put = self._links.get(peer)
-        if put is not None and frame is not None:
+        if put is not None:
             put(frame)
-
-    def _offer_frame(self, tx: Connection, item_id: bytes) -> pb.CarryFrame | None:
-        item = courier.item(tx, item_id)
-        return pb.CarryFrame(offer=write_item(item)) if item else None
-
-    def _part_frame(self, tx: Connection, item_id: bytes, offset: int, length: int) -> pb.CarryFrame:
-        data = bodies.read_body(tx, self._parcels[item_id].body_id, offset, length)
-        return pb.CarryFrame(part=pb.Part(item_id=item_id, offset=offset, data=data))

@@ -15,6 +15,9 @@ _WHOLE = select(BODIES.c.whole).where(BODIES.c.envelope_id == bindparam("of"))
 _KNOWN_AMONG = select(BODIES.c.envelope_id, BODIES.c.whole).where(
     BODIES.c.envelope_id.in_(bindparam("of", expanding=True))
 )
+_FIRST_PARTS = select(BODY_PARTS.c.envelope_id, BODY_PARTS.c.data).where(
+    BODY_PARTS.c.envelope_id.in_(bindparam("of", expanding=True)), BODY_PARTS.c.offset == 0
+)
 _PUT_BODY = insert(BODIES)
 _FINISH = update(BODIES).where(BODIES.c.envelope_id == bindparam("of")).values(whole=True)
 _PARTS = (
@@ -90,6 +93,11 @@ def part_at(tx: Connection, envelope_id: bytes, offset: int) -> bytes:
     """The bytes from `offset` to the end of the row that holds it; empty at the end."""
     row = tx.execute(_PARTS, {"of": envelope_id, "from_offset": offset}).first()
     return row.data[offset - row.offset :] if row else b""
+
+
+def first_parts(tx: Connection, envelope_ids: Iterable[bytes]) -> dict[bytes, bytes]:
+    """The first row of each body: all of it, if it came in one piece."""
+    return {row.envelope_id: row.data for row in tx.execute(_FIRST_PARTS, {"of": list(envelope_ids)})}
 
 
 def read_body(tx: Connection, envelope_id: bytes, offset: int, length: int) -> bytes:

@@ -17,6 +17,7 @@ DONE = "done"
 
 # Built once: these run for every cable.
 _ITEM = select(ITEMS).where(ITEMS.c.item_id == bindparam("of"))
+_ITEMS_AMONG = select(ITEMS).where(ITEMS.c.item_id.in_(bindparam("of", expanding=True)))
 _STATE = select(ITEMS.c.state).where(ITEMS.c.item_id == bindparam("of"))
 _STORED_AMONG = select(ITEMS.c.item_id).where(
     ITEMS.c.item_id.in_(bindparam("of", expanding=True)), ITEMS.c.state.in_(bindparam("states", expanding=True))
@@ -94,6 +95,12 @@ def item(tx: Connection, item_id: bytes) -> CourierItem | None:
     """The stored item, in any state."""
     row = tx.execute(_ITEM, {"of": item_id}).first()
     return CourierItem(_parcel(row), row.envelope_id, row.head) if row else None
+
+
+def items_among(tx: Connection, item_ids: Iterable[bytes]) -> dict[bytes, CourierItem]:
+    """The stored items, in any state, by their ids."""
+    rows = tx.execute(_ITEMS_AMONG, {"of": list(item_ids)})
+    return {row.item_id: CourierItem(_parcel(row), row.envelope_id, row.head) for row in rows}
 
 
 def stored_among(tx: Connection, item_ids: Iterable[bytes]) -> set[bytes]:

@@ -41,6 +41,19 @@ def test_an_item_goes_from_intake_to_queue_to_done_and_its_id_is_remembered(stor
         assert courier.last_arrival(tx) == 1
 
 
+def test_items_and_first_rows_of_bodies_are_found_together_and_others_left_out(store: Database) -> None:
+    one, two = item(1), item(2, length=0)
+    with store.write() as tx:
+        courier.put_new_items(tx, [(one, QUEUED), (two, DONE)], 1)
+        bodies.begin_body(tx, ENVELOPE, 10)
+        bodies.append_part(tx, ENVELOPE, 0, b"1234")
+        bodies.append_part(tx, ENVELOPE, 4, b"567890")
+        ids = [one.parcel.item_id, b"?" * 32, two.parcel.item_id]
+        done = courier.item(tx, two.parcel.item_id)
+        assert courier.items_among(tx, ids) == {one.parcel.item_id: one, two.parcel.item_id: done}
+        assert bodies.first_parts(tx, [b"?" * 32, ENVELOPE]) == {ENVELOPE: b"1234"}
+
+
 def test_an_inbox_gives_each_terminal_its_items_once_in_rising_positions(store: Database) -> None:
     with store.write() as tx:
         for number in (3, 1, 2):
