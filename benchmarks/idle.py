@@ -13,10 +13,10 @@ from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
-from benchmarks.council import PASSPHRASE, VALIDATORS, Council
+from benchmarks.council import PASSPHRASE, VALIDATORS, Council, lacking
 from benchmarks.harness import Row
 from benchmarks.meter import Meter
-from benchmarks.processes import Usage, children, usage
+from benchmarks.processes import Usage, usage
 from crypto_msg.cable import Precedence
 from ledger.roles import Clearance
 from terminal.compose import Composition
@@ -35,6 +35,9 @@ DAY = 86_400
 
 
 def rows() -> Iterator[Row]:
+    if missing := list(lacking()):
+        yield from missing
+        return
     with (
         tempfile.TemporaryDirectory() as folder,
         Meter() as meter,
@@ -47,10 +50,9 @@ def rows() -> Iterator[Row]:
 
 
 def _idle_rows(council: Council, meter: Meter) -> Iterator[Row]:
-    node = council.nodes[VALIDATOR].child.pid
     processes = {
-        "validator's node": node,
-        "validator's engine": children(node)[0],
+        "validator's node": council.nodes[VALIDATOR].child.pid,
+        "validator's engine": council.engine_process(VALIDATOR),
         "follower": council.nodes[COUNTED].child.pid,
     }
     before, counted = {name: usage(one) for name, one in processes.items()}, meter.bytes
