@@ -20,7 +20,7 @@ from benchmarks.processes import Usage, usage
 from crypto_msg.cable import Precedence
 from ledger.roles import Clearance
 from terminal.compose import Composition
-from terminal.terminal import Terminal, open_terminal
+from terminal.terminal import open_terminal
 
 FOLLOWERS = ("PAR", "TYO", "CAI")
 COUNTED, OTHER = FOLLOWERS[:2]
@@ -78,12 +78,12 @@ def _process_rows(name: str, before: Usage, after: Usage) -> Iterator[Row]:
 def _cable_row(council: Council, meter: Meter) -> Row:
     """Half of the cables go out, half come in."""
     with ExitStack() as stack:
-        terminals = [
-            stack.enter_context(open_terminal(council.terminal(code), PASSPHRASE)) for code in (COUNTED, OTHER)
-        ]
+        ends = {one: stack.enter_context(open_terminal(council.terminal(one), PASSPHRASE)) for one in (COUNTED, OTHER)}
         start, counted = time.monotonic(), meter.bytes
         for number in range(CABLES):
-            _exchange(*(terminals if number % 2 else terminals[::-1]), (OTHER, COUNTED)[number % 2 == 0])
+            sender, reader = (COUNTED, OTHER) if number % 2 else (OTHER, COUNTED)
+            ends[sender].send(_cable_to(reader))
+            ends[reader].sync()  # it takes what has come since, and receipts go back
             time.sleep(max(0.0, start + (number + 1) * CABLE_SECONDS - time.monotonic()))
         time.sleep(TAIL_SECONDS)
     each = (meter.bytes - counted) / CABLES
@@ -91,7 +91,5 @@ def _cable_row(council: Council, meter: Meter) -> Row:
     return Row(name, each * CABLES_A_DAY, None, "bytes/day", "", None)
 
 
-def _exchange(sender: Terminal, reader: Terminal, to: str) -> None:
-    """A cable; the other side fetches what came before, so that receipts go back."""
-    sender.send(Composition((to,), Precedence.ROUTINE, Clearance.UNCLASSIFIED, "bench", TEXT))
-    reader.sync()
+def _cable_to(post: str) -> Composition:
+    return Composition((post,), Precedence.ROUTINE, Clearance.UNCLASSIFIED, "bench", TEXT)
