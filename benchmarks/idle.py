@@ -12,6 +12,7 @@ import time
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
+from secrets import token_hex
 
 from benchmarks.council import PASSPHRASE, VALIDATORS, Council, lacking
 from benchmarks.harness import Row
@@ -30,7 +31,7 @@ CABLES = 8
 CABLE_SECONDS = 6.0
 TAIL_SECONDS = 12.0
 CABLES_A_DAY = 200
-TEXT = "x" * 1024
+TEXT_BYTES = 1024
 DAY = 86_400
 
 
@@ -92,4 +93,4 @@ def _cable_row(council: Council, meter: Meter) -> Row:
 
 
 def _cable_to(post: str) -> Composition:
-    return Composition((post,), Precedence.ROUTINE, Clearance.UNCLASSIFIED, "bench", TEXT)
+    return Composition((post,), Precedence.ROUTINE, Clearance.UNCLASSIFIED, "bench", token_hex(TEXT_BYTES // 2))
