@@ -5,16 +5,11 @@ The same CometBFT with its own kvstore application runs beside it, from copies o
 
 from __future__ import annotations
 
-import asyncio
-import json
 import os
-import re
-import shutil
-import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import product
 from pathlib import Path
@@ -22,7 +17,9 @@ from string import ascii_uppercase
 from types import TracebackType
 from typing import Self
 
+from benchmarks.harness import Row, remark
 from benchmarks.meter import Meter
+from benchmarks.processes import children
 from cli import founding
 from cli.plan import PlannedPost
 from keys.card import parse_card
@@ -37,11 +34,10 @@ from node.api.limits import Limits
 from node.api.tls import make_identity
 from node.client import NodeClient
 from node.comet.program import find_program
-from node.comet.rpc import EngineRpc
 from node.config import ENGINE_FOLDER, KEYS_FOLDER, NodeConfig, load_config, node_folder, save_config
 from node.secrets import NodeKeys, load_node_keys
 from node.wire import Status
-from protos.errors import Unavailable
+from protos.errors import DutabartaError, Unavailable
 
 VALIDATORS = ("DEL", "DHA", "LON", "WAS")
 HEADQUARTERS = "DHA"
@@ -71,6 +67,14 @@ class Process:
     log: Path = field(repr=False)
 
 
+def lacking() -> Iterator[Row]:
+    """A remark if there is no engine to measure."""
+    try:
+        find_program()
+    except DutabartaError as problem:
+        yield remark(f"not measured: {problem.text} ({problem.hint})")
+
+
 class Council:
     """An exercise of real daemons under `folder`; `signers` posts more stand on its ledger.
 
@@ -86,7 +90,7 @@ class Council:
         self.codes = (*VALIDATORS, *followers)
         self.signers = [Signer(code, SoftwareSigner.generate(SUITE_ED25519)) for code in _codes(signers, self.codes)]
         self.nodes: dict[str, Process] = {}
-        self._others: list[Process] = []
+        self.beside: list[Process] = []
         listen = dict(zip(self.codes, founding.free_addresses(len(self.codes)), strict=True))
         self._found(listen, meter)
 
@@ -120,7 +124,7 @@ class Council:
     def __exit__(
         self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
     ) -> None:
-        running = [*self._others, *self.nodes.values()]
+        running = [*self.beside, *self.nodes.values()]
         for one in running:
             one.child.terminate()
         for one in running:
@@ -144,8 +148,8 @@ class Council:
         """Start these daemons and wait until they are ready and have taken in what was left for them."""
         for code in codes:
             command = [sys.executable, "-m", "cli.main", "node", "run", "--home", str(self.home(code))]
-            self.nodes[code] = _spawn(code, command, self.home(code) / "node.out", self.folder)
-        _wait(lambda: all(self._is_ready(code) for code in codes), lambda: self._words(codes))
+            self.nodes[code] = spawn(code, command, self.home(code) / "node.out", self.folder)
+        wait_until(lambda: all(self._is_ready(code) for code in codes), lambda: self._words(codes))
 
     def status(self, code: str) -> Status:
         """What a daemon says of itself. Raises `Unavailable`."""
@@ -176,7 +180,7 @@ class Council:
             time.sleep(1.0)
             return len(last) == 1 and last == before
 
-        _wait(is_quiet, lambda: self._words(tuple(self.nodes)))
+        wait_until(is_quiet, lambda: self._words(tuple(self.nodes)))
 
     # --- engines -----------------------------------------------------------------------------------------------
 
@@ -185,30 +189,12 @@ class Council:
         (found,) = (one for one in (node_folder(self.home(code)) / ENGINE_FOLDER).iterdir() if one.is_dir())
         return found
 
-    def engine_rpc(self, code: str) -> EngineRpc:
-        """A validator's engine."""
-        return EngineRpc(self.engine_home(code).parent / "rpc.sock")
-
-    def start_kvstore(self) -> dict[str, EngineRpc]:
-        """Four more engines: the validators' configuration, genesis and keys, but other ports and the kvstore."""
-        ports = {code: _engine_port(self.engine_home(code)) for code in VALIDATORS}
-        moved = {port: _free_port() for port in ports.values()}
-        homes = {code: self.folder / "kvstore" / code / "home" for code in VALIDATORS}
-        for code, home in homes.items():
-            shutil.copytree(self.engine_home(code) / "config", home / "config")
-            (home / "data").mkdir()
-            (home / "data" / "priv_validator_state.json").write_text(json.dumps({"height": "0", "round": 0, "step": 0}))
-            config = home / "config" / "config.toml"
-            text = re.sub(r"(?m)^proxy_app = .*$", 'proxy_app = "kvstore"', config.read_text())
-            config.write_text(re.sub(r"127\.0\.0\.1:(\d+)", lambda found: _moved(found, moved), text))
-            command = [str(self.program), "start", "--home", str(home)]
-            self._others.append(_spawn(code, command, home.parent / "engine.out", home))
-        engines = {code: EngineRpc(home.parent / "rpc.sock") for code, home in homes.items()}
-        _wait(lambda: all(map(_has_block, engines.values())), lambda: _last_words(self._others))
-        return engines
+    def engine_process(self, code: str) -> int:
+        """The process of a validator's engine: the only child of its node."""
+        return children(self.nodes[code].child.pid)[0]
 
     def _words(self, codes: Sequence[str]) -> str:
-        return _last_words(self.nodes[code] for code in codes)
+        return last_words(self.nodes[code] for code in codes)
 
 
 def _codes(count: int, taken: Sequence[str]) -> list[str]:
@@ -235,42 +221,21 @@ def _card(signer: Signer) -> bodies.PostAdmitted:
     )
 
 
-def _spawn(code: str, command: Sequence[str], log: Path, folder: Path) -> Process:
+def spawn(code: str, command: Sequence[str], log: Path, folder: Path) -> Process:
+    """Start a program in `folder`, its words going to `log`."""
     environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])}
     with log.open("ab") as out:
         child = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=out, stderr=out, cwd=folder, env=environment)
     return Process(code, child, log)
 
 
-def _last_words(processes: Iterable[Process]) -> str:
+def last_words(processes: Iterable[Process]) -> str:
+    """What each has said last."""
     return "\n".join(f"{one.code}: {one.log.read_text()[-800:]}" for one in processes)
 
 
-def _has_block(engine: EngineRpc) -> bool:
-    try:
-        return asyncio.run(engine.status()).height > 0
-    except Unavailable:
-        return False
-
-
-def _engine_port(home: Path) -> str:
-    found = re.search(r'(?m)^laddr = "tcp://127\.0\.0\.1:(\d+)"', (home / "config" / "config.toml").read_text())
-    if found is None:
-        raise RuntimeError(f"{home} names no port")
-    return found[1]
-
-
-def _moved(found: re.Match[str], moved: dict[str, str]) -> str:
-    return f"127.0.0.1:{moved[found[1]]}"
-
-
-def _free_port() -> str:
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        return str(one.getsockname()[1])
-
-
-def _wait(holds: Callable[[], bool], words: Callable[[], str]) -> None:
+def wait_until(holds: Callable[[], bool], words: Callable[[], str]) -> None:
+    """Raises `Unavailable("timeout")` with `words()` if it takes too long."""
     deadline = time.monotonic() + READY_SECONDS
     while not holds():
         if time.monotonic() > deadline:

@@ -19,10 +19,12 @@ from pathlib import Path
 
 from nacl.bindings import crypto_sign, crypto_sign_keypair, crypto_sign_open
 
-from benchmarks.council import VALIDATORS, Council
+from benchmarks.council import VALIDATORS, Council, lacking
 from benchmarks.harness import Row
-from benchmarks.load import Lane, LedgerDoors, Load, PairDoors, at_once, at_rate
+from benchmarks.kvstore import PairDoors, start_kvstore
+from benchmarks.load import Lane, LedgerDoors, Load, at_once, at_rate
 from benchmarks.posts import opened_node
+from benchmarks.processes import usage
 from keys.public import PublicKey
 from keys.purpose import Purpose, preimage
 from ledger.entry import decode_entry_leaf
@@ -46,11 +48,16 @@ Measure = Callable[[Sequence[Lane]], Awaitable[Load]]
 
 
 def rows() -> Iterator[Row]:
+    if missing := list(lacking()):
+        yield from missing
+        return
     with tempfile.TemporaryDirectory() as folder, Council(Path(folder), (FOLLOWER,), SIGNERS) as council:
         council.start(*VALIDATORS)
         council.settle()
-        engines = list(council.start_kvstore().values())
+        engines = start_kvstore(council)
+        before = _processor_seconds(council)
         yield from _latency_rows(asyncio.run(_measure(council, engines, _steady)))
+        yield from _processor_rows(before, _processor_seconds(council))
         yield from _saturation_rows(asyncio.run(_measure(council, engines, _full)))
         yield _catch_up_row(council)
 
@@ -72,10 +79,29 @@ async def _full(lanes: Sequence[Lane]) -> Load:
 
 def _latency_rows(steady: Sequence[Pair]) -> Iterator[Row]:
     name = f"commit latency, {RATE:.0f} entries/s from {SIGNERS} signers"
-    reads: dict[str, Callable[[Load], float]] = {"median": lambda load: load.median, "95 %": lambda load: load.most}
-    for what, read in reads.items():
-        ratio, ours, theirs = _middle([(read(one), read(other)) for one, other in steady])
+    both = {
+        "median": [(ours.median, theirs.median) for ours, theirs in steady],
+        "95 %": [(ours.most, theirs.most) for ours, theirs in steady],
+    }
+    for what, pairs in both.items():
+        ratio, ours, theirs = _middle(pairs)
         yield Row(f"{name}: {what}", ours * 1000, theirs * 1000, "ms", "CometBFT's kvstore", ratio, AIM)
+
+
+def _processor_seconds(council: Council) -> tuple[float, float, float]:
+    """Of a validator's node, of its engine, and of the engine that has the kvstore within."""
+    code = VALIDATORS[0]
+    processes = council.nodes[code].child.pid, council.engine_process(code), council.beside[0].child.pid
+    node, engine, kvstore = (usage(one).seconds for one in processes)
+    return node, engine, kvstore
+
+
+def _processor_rows(before: Sequence[float], after: Sequence[float]) -> Iterator[Row]:
+    """For one entry at the fixed load: hardly any other work of the machine shows in these."""
+    entries = RATE * (WARM_SECONDS + ROUNDS * RATE_SECONDS)
+    node, engine, kvstore = ((now - then) * 1000 / entries for then, now in zip(before, after, strict=True))
+    yield Row("  processor time an entry, node", node, None, "ms", "", None)
+    yield Row("  processor time an entry, engine", engine, kvstore, "ms", "engine and kvstore in one", engine / kvstore)
 
 
 def _middle(pairs: Sequence[tuple[float, float]]) -> tuple[float, float, float]:

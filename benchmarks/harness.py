@@ -29,12 +29,13 @@ class Row:
     """One line of the report.
 
     `ours` and `limit` are in `unit`; `peer` says what the limit is: the bare calls that any product would need.
-    `ratio` is ours / limit; both are None where nothing can be compared. With `aim`, a row of times or sizes (`unit`
-    "us", "ms", "bytes") should stay at or below it, a row of rates (`unit` ending in "/s") at or above it.
+    `ratio` is ours / limit; both are None where nothing can be compared, and `ours` where nothing was measured. With
+    `aim`, a row of times or sizes (`unit` "us", "ms", "bytes") should stay at or below it, a row of rates (`unit`
+    ending in "/s") at or above it.
     """
 
     name: str
-    ours: float
+    ours: float | None
     limit: float | None
     unit: str
     peer: str
@@ -78,6 +79,11 @@ def rate_row(name: str, peer: str, found: Comparison, *, items: int, unit: str, 
 def count_row(name: str, count: int, limit: int | None = None, peer: str = "", *, unit: str = "bytes") -> Row:
     """A row of what is counted, not measured."""
     return Row(name, count, limit, unit, peer, None if limit is None else count / limit)
+
+
+def remark(text: str) -> Row:
+    """A row of words: why something was not measured."""
+    return Row(text, None, None, "", "", None)
 
 
 def _calls_for(work: Work, seconds: float) -> int:

@@ -12,15 +12,16 @@ import time
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
+from secrets import token_hex
 
-from benchmarks.council import PASSPHRASE, VALIDATORS, Council
+from benchmarks.council import PASSPHRASE, VALIDATORS, Council, lacking
 from benchmarks.harness import Row
 from benchmarks.meter import Meter
-from benchmarks.processes import Usage, children, usage
+from benchmarks.processes import Usage, usage
 from crypto_msg.cable import Precedence
 from ledger.roles import Clearance
 from terminal.compose import Composition
-from terminal.terminal import Terminal, open_terminal
+from terminal.terminal import open_terminal
 
 FOLLOWERS = ("PAR", "TYO", "CAI")
 COUNTED, OTHER = FOLLOWERS[:2]
@@ -30,11 +31,14 @@ CABLES = 8
 CABLE_SECONDS = 6.0
 TAIL_SECONDS = 12.0
 CABLES_A_DAY = 200
-TEXT = "x" * 1024
+TEXT_BYTES = 1024
 DAY = 86_400
 
 
 def rows() -> Iterator[Row]:
+    if missing := list(lacking()):
+        yield from missing
+        return
     with (
         tempfile.TemporaryDirectory() as folder,
         Meter() as meter,
@@ -47,10 +51,9 @@ def rows() -> Iterator[Row]:
 
 
 def _idle_rows(council: Council, meter: Meter) -> Iterator[Row]:
-    node = council.nodes[VALIDATOR].child.pid
     processes = {
-        "validator's node": node,
-        "validator's engine": children(node)[0],
+        "validator's node": council.nodes[VALIDATOR].child.pid,
+        "validator's engine": council.engine_process(VALIDATOR),
         "follower": council.nodes[COUNTED].child.pid,
     }
     before, counted = {name: usage(one) for name, one in processes.items()}, meter.bytes
@@ -76,15 +79,12 @@ def _process_rows(name: str, before: Usage, after: Usage) -> Iterator[Row]:
 def _cable_row(council: Council, meter: Meter) -> Row:
     """Half of the cables go out, half come in."""
     with ExitStack() as stack:
-        counted_post, other = (
-            stack.enter_context(open_terminal(council.terminal(code), PASSPHRASE)) for code in (COUNTED, OTHER)
-        )
+        ends = {one: stack.enter_context(open_terminal(council.terminal(one), PASSPHRASE)) for one in (COUNTED, OTHER)}
         start, counted = time.monotonic(), meter.bytes
         for number in range(CABLES):
-            if number % 2:
-                _exchange(counted_post, other, OTHER)
-            else:
-                _exchange(other, counted_post, COUNTED)
+            sender, reader = (COUNTED, OTHER) if number % 2 else (OTHER, COUNTED)
+            ends[sender].send(_cable_to(reader))
+            ends[reader].sync()  # it takes what has come since, and receipts go back
             time.sleep(max(0.0, start + (number + 1) * CABLE_SECONDS - time.monotonic()))
         time.sleep(TAIL_SECONDS)
     each = (meter.bytes - counted) / CABLES
@@ -92,7 +92,5 @@ def _cable_row(council: Council, meter: Meter) -> Row:
     return Row(name, each * CABLES_A_DAY, None, "bytes/day", "", None)
 
 
-def _exchange(sender: Terminal, reader: Terminal, to: str) -> None:
-    """A cable; the other side fetches what came before, so that receipts go back."""
-    sender.send(Composition((to,), Precedence.ROUTINE, Clearance.UNCLASSIFIED, "bench", TEXT))
-    reader.sync()
+def _cable_to(post: str) -> Composition:
+    return Composition((post,), Precedence.ROUTINE, Clearance.UNCLASSIFIED, "bench", token_hex(TEXT_BYTES // 2))

@@ -49,6 +49,7 @@ TERMINALS_OF_POST = 3
 LOG_SIZE = 1 << 20
 SLOT_ITEMS = 64
 POSTS = 82
+VALIDATORS = 7
 NOW = 1_795_392_000
 
 CARRIAGE_BYTES = 5 + 9 + 5 + 1 + 16
@@ -188,6 +189,19 @@ def _ledger() -> Iterator[Row]:
     one = list(block_frames(StoredBlock(LOG_SIZE - 2, (leaves[0], record), token_bytes(32))))
     yield _row("follower, a block of one batch", one, 3 * 32 + signature, "roots and signature")
     yield _row("follower, a checkpoint", [note_frame(note)], cosignatures + signature + 32, "the quorum's signatures")
+    slot = [*block, *_finality(), pb.EntryBytes(leaf=leaves[0])]
+    day = sum(CARRIAGE_BYTES + one.ByteSize() for one in slot) * 86_400 // DEFAULT_PARAMETERS.slot_seconds
+    name = f"follower's day: {POSTS} posts, {VALIDATORS} validators, filled slots"
+    yield count_row(name, day, unit="bytes/day")
+
+
+def _finality() -> list[Message]:
+    """What a slot's one block brings: checkpoints, final and under the policy, and the own line for every keeper."""
+    quorum = VALIDATORS * 2 // 3 + 1
+    note = _note(quorum)
+    line = pb.CosignatureLine(post=HOME, size=LOG_SIZE, root=token_bytes(32), line=note.splitlines()[-1])
+    both = [note_frame(note), note_frame(_note(quorum + DEFAULT_PARAMETERS.mission_quorum))]
+    return [*both, *[line] * VALIDATORS]
 
 
 def _batch() -> bytes:
@@ -196,12 +210,12 @@ def _batch() -> bytes:
     return make_leaf(entry, [sign_entry(entry, signer, NETWORK_ID, Purpose.ENTRY)])
 
 
-def _note() -> bytes:
-    """A checkpoint with the sequencer's line and the cosignatures of a quorum: its own and three missions'."""
+def _note(cosigners: int = 1 + DEFAULT_PARAMETERS.mission_quorum) -> bytes:
+    """A checkpoint with a log line and cosignatures: of a quorum under solo, the sequencer and three missions."""
     origin = origin_of("benchmark", NETWORK_ID)
     checkpoint = Checkpoint(origin, LOG_SIZE, token_bytes(32))
     lines = [sign_checkpoint(SoftwareSigner.generate(SUITE_ED25519), checkpoint)]
-    for number in range(1 + DEFAULT_PARAMETERS.mission_quorum):
+    for number in range(cosigners):
         name = cosigner_name(origin, f"AA{chr(65 + number)}")
         lines.append(cosign(SoftwareSigner.generate(SUITE_MLDSA44), name, checkpoint, NOW))
     return make_note(checkpoint, *lines).encode()

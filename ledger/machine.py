@@ -232,6 +232,10 @@ class Machine:
         values = tuple(settled.state.prove(key) for key in keys)
         return StateProof(checkpoint_note, settled.record, path, values, settled.size - 1)
 
+    def has_settled(self, size: int) -> bool:
+        """Whether one of the last 256 blocks ends at `size`."""
+        return size in self._settled
+
     def settled_at(self, size: int) -> Settled:
         """As `state_at`, with the block record."""
         settled = self._settled.get(size)

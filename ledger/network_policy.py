@@ -10,6 +10,9 @@ from ledger.policy import Policy, build_policy, parse_policy
 from ledger.records import Post
 from ledger.state import State
 
+_REMEMBERED = 64
+_policies: dict[tuple[str, bytes], Policy] = {}
+
 
 def policy_text(state: State, origin: str) -> str:
     """The tlog-policy by which checkpoints at this state's size are judged.
@@ -34,8 +37,14 @@ def _text(origin: str, posts: tuple[Post, ...], codes: tuple[str, ...], mission_
 
 
 def policy_of(state: State, origin: str) -> Policy:
-    """`policy_text`, parsed."""
-    return parsed_policy(policy_text(state, origin))
+    """`policy_text`, parsed; remembered, for it follows from the founding (the origin) and the trust chain alone."""
+    key = origin, state.network().trust_head
+    policy = _policies.get(key)
+    if policy is None:
+        if len(_policies) >= _REMEMBERED:
+            _policies.clear()
+        policy = _policies[key] = parsed_policy(policy_text(state, origin))
+    return policy
 
 
 def cosigner_key(origin: str, post: Post) -> CosignerKey:
@@ -43,7 +52,7 @@ def cosigner_key(origin: str, post: Post) -> CosignerKey:
     return CosignerKey(cosigner_name(origin, post.code), post.cosigner_key)
 
 
-@lru_cache(maxsize=64)
+@lru_cache(maxsize=_REMEMBERED)
 def parsed_policy(text: str) -> Policy:
     """A policy, parsed once."""
     return parse_policy(text)

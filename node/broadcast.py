@@ -59,14 +59,14 @@ class Broadcaster:
         if len(leaf) > MAX_LEAF_BYTES:
             return EntryOutcome("entry-too-large", f"an entry of {len(leaf)} bytes exceeds {MAX_LEAF_BYTES}")
         entry_hash = leaf_hash(leaf)
-        known = self.outcome(entry_hash)
-        if known.code in (ACCEPTED, PENDING):
-            return known
+        if entry_hash in self._pool:
+            return EntryOutcome(PENDING, "waits for a block")
+        refusal = self._refusal(leaf)  # what is on the log already is refused too: its number is used
+        if refusal is not None:
+            known = self.outcome(entry_hash)
+            return known if known.code == ACCEPTED else self._remember(entry_hash, refusal)
         if len(self._pool) >= MAX_POOL_ENTRIES or self._pool_bytes + len(leaf) > MAX_POOL_BYTES:
             return EntryOutcome(BUSY, "the pool of entries is full; send the same bytes again later")
-        refusal = self._refusal(leaf)
-        if refusal is not None:
-            return self._remember(entry_hash, refusal)
         self._pool[entry_hash] = _Waiting(leaf, now + FIRST_AGAIN_SECONDS)
         self._new.append(entry_hash)
         self._pool_bytes += len(leaf)

@@ -48,7 +48,7 @@ class Chain:
 
     def is_block_end(self, size: int) -> bool:
         """Whether the log has a block that ends at `size`."""
-        return 0 < size <= self.size and is_record(self._last_leaf(size))
+        return 0 < size <= self.size and (self.machine.has_settled(size) or is_record(self._last_leaf(size)))
 
     def time_at(self, size: int) -> int:
         """The time of the block that ends at `size`. Raises `Refused` if none does."""
@@ -57,6 +57,8 @@ class Chain:
         return decode_record(self._last_leaf(size)).time
 
     def _last_leaf(self, size: int) -> bytes:
+        if self.machine.has_settled(size):
+            return self.machine.settled_at(size).record
         return next(iter(self.log.leaves(size - 1, size)))
 
 

@@ -1,7 +1,7 @@
 """The ABCI 2.0 socket server: the engine dials four connections; each gets its answers in the order of its requests.
 
-Blocks are applied in one worker thread, on copies; all that is shown or stored happens in the event loop's thread. So
-peers are filtered and entries checked while a block is applied.
+Blocks are applied on copies, large ones in a worker thread; all that is shown or stored happens in the event loop's
+thread. So peers are filtered and entries checked while a large block is applied.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from typing import TypeVar
 
 from node.abci import wire
 from node.abci.frames import encode_frame, read_frame
+from node.abci.messages import Proposal
 from node.abci.sockets import socket_address
 from node.consensus import Application, CommitBlock
 from protos import abci_pb2 as pb
@@ -22,6 +23,7 @@ from protos.errors import DutabartaError, Malformed
 
 _log = logging.getLogger(__name__)
 MAX_CONNECTIONS = 8
+SMALL_BLOCK = 64
 _BACKLOG_BYTES = 1024 * 1024
 SNAPSHOT_REJECTED = 3
 SNAPSHOT_ABORTED = 2
@@ -147,16 +149,16 @@ class AbciServer:
     async def _prepare(self, request: pb.Request) -> pb.Response:
         message = request.prepare_proposal
         proposal = wire.read_proposal(message)
-        kept = await self._apply(lambda: self._application.prepare(proposal, message.max_tx_bytes))
+        kept = await self._apply(proposal, lambda: self._application.prepare(proposal, message.max_tx_bytes))
         return pb.Response(prepare_proposal=pb.ResponsePrepareProposal(txs=kept))
 
     async def _process(self, request: pb.Request) -> pb.Response:
         proposal = wire.read_proposal(request.process_proposal)
-        return wire.status_response(await self._apply(lambda: self._application.process(proposal)))
+        return wire.status_response(await self._apply(proposal, lambda: self._application.process(proposal)))
 
     async def _finalize(self, request: pb.Request) -> pb.Response:
         proposal = wire.read_proposal(request.finalize_block)
-        return wire.finalize_response(await self._apply(lambda: self._application.finalize(proposal)))
+        return wire.finalize_response(await self._apply(proposal, lambda: self._application.finalize(proposal)))
 
     async def _commit(self, request: pb.Request) -> pb.Response:
         async with self._consensus:
@@ -173,9 +175,14 @@ class AbciServer:
         except BaseException as problem:
             self._fail(problem)
 
-    async def _apply(self, work: Callable[[], T]) -> T:
-        """Run in the worker thread; no two blocks at once, whatever number of consensus connections there may be."""
+    async def _apply(self, proposal: Proposal, work: Callable[[], T]) -> T:
+        """Large blocks in the worker thread; no two at once, whatever number of consensus connections there may be.
+
+        For a small one the hand-over, with two threads after one interpreter lock, would cost more than the block.
+        """
         async with self._consensus:
+            if len(proposal.txs) <= SMALL_BLOCK:
+                return work()
             return await asyncio.get_running_loop().run_in_executor(self._worker, work)
 
 

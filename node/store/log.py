@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
 
-from sqlalchemy import Connection, Table, delete, func, insert, select
+from sqlalchemy import Connection, Delete, Insert, Table, bindparam, delete, func, insert, select
 
 from ledger.merkle import leaf_hash
 from node.store.tables import BLOCKS, COSIGNATURES, EVIDENCE, LEAVES, META, NOTES, SIGN_STATE
@@ -13,6 +14,12 @@ from node.store.tables import BLOCKS, COSIGNATURES, EVIDENCE, LEAVES, META, NOTE
 FINAL = "final"
 POLICY = "policy"
 _NOTES_KEPT = 64
+_OLD = "old_"
+
+# Made once: to build a statement costs more than to run it.
+_LEAVES = select(LEAVES.c.data).where(LEAVES.c.position >= bindparam("start"), LEAVES.c.position < bindparam("end"))
+_LEAVES = _LEAVES.order_by(LEAVES.c.position)
+_INDEX_OF = select(func.min(LEAVES.c.position)).where(LEAVES.c.hash == bindparam("hash"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,11 +47,17 @@ class SignState:
     note: bytes
 
 
+@cache
+def _replacing(table: Table) -> tuple[Delete, Insert]:
+    keys = (column == bindparam(_OLD + column.name) for column in table.primary_key.columns)
+    return delete(table).where(*keys), insert(table)
+
+
 def replace(tx: Connection, table: Table, **values: object) -> None:
     """Write one row, whether or not its key exists: portable, inside the caller's transaction."""
-    keys = list(table.primary_key.columns)
-    tx.execute(delete(table).where(*(column == values[column.name] for column in keys)))
-    tx.execute(insert(table).values(**values))
+    former, row = _replacing(table)
+    tx.execute(former, {_OLD + column.name: values[column.name] for column in table.primary_key.columns})
+    tx.execute(row, values)
 
 
 def set_meta(tx: Connection, name: str, value: bytes) -> None:
@@ -91,13 +104,13 @@ def all_blocks(tx: Connection) -> Iterator[StoredBlock]:
 
 def leaves(tx: Connection, start: int, end: int) -> tuple[bytes, ...]:
     """Leaf bytes of [start, end)."""
-    query = select(LEAVES.c.data).where(LEAVES.c.position >= start, LEAVES.c.position < end)
-    return tuple(tx.execute(query.order_by(LEAVES.c.position)).scalars())
+    return tuple(tx.execute(_LEAVES, {"start": start, "end": end}).scalars())
 
 
 def index_of(tx: Connection, entry_hash: bytes) -> int | None:
     """The first log index of the leaf with this RFC 6962 leaf hash, or None."""
-    return tx.execute(select(func.min(LEAVES.c.position)).where(LEAVES.c.hash == entry_hash)).scalar()
+    found: int | None = tx.execute(_INDEX_OF, {"hash": entry_hash}).scalar()
+    return found
 
 
 def hashes(tx: Connection, start: int, end: int) -> tuple[bytes, ...]:

@@ -19,7 +19,7 @@ from ledger.machine import Machine
 from node.abci import wire
 from node.abci.frames import MAX_FRAME_BYTES, encode_frame, read_frame
 from node.abci.messages import Finalized, TxResult, ValidatorKey
-from node.abci.server import MAX_CONNECTIONS, AbciServer
+from node.abci.server import MAX_CONNECTIONS, SMALL_BLOCK, AbciServer
 from node.abci.sockets import socket_address
 from node.chain import Chain
 from node.comet.program import VERSION
@@ -191,12 +191,13 @@ class Slow:
         return Finalized((), (), bytes(32))
 
 
-def test_queries_and_entries_are_answered_while_a_block_is_applied(tmp_path: Path) -> None:
+def test_queries_and_entries_are_answered_while_a_large_block_is_applied(tmp_path: Path) -> None:
     slow = Slow()
 
     async def work(served: Served, path: Path) -> None:
         consensus, mempool, query = [await asyncio.open_unix_connection(path) for _ in range(3)]
-        consensus[1].write(encode_frame(pb.Request(finalize_block=pb.RequestFinalizeBlock()).SerializeToString()))
+        large = pb.RequestFinalizeBlock(txs=[b"%d" % number for number in range(SMALL_BLOCK + 1)])
+        consensus[1].write(encode_frame(pb.Request(finalize_block=large).SerializeToString()))
         await consensus[1].drain()
         check = pb.Request(check_tx=pb.RequestCheckTx(tx=b"x")).SerializeToString()
         assert await ask(*mempool, check) is not None

@@ -15,6 +15,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from keys.signing import SoftwareSigner
 from ledger.merkle import leaf_hash
+from ledger.wire import MAX_LEAF_BYTES
 from node.broadcast import FIRST_AGAIN_SECONDS, Broadcaster
 from node.comet.engine import CRASHES_UNTIL_ALARM, Engine
 from node.comet.home import EngineConfig, EngineHome, EnginePeer, config_toml
@@ -262,6 +263,33 @@ def test_what_is_in_the_pool_already_counts_as_taken(tmp_path: Path, answer: byt
     assert result.is_taken is is_taken
 
 
+def test_many_entries_go_in_few_requests_each_within_what_the_engine_takes(tmp_path: Path) -> None:
+    asked: list[list[bytes]] = []
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        head = (await reader.readuntil(b"\r\n\r\n")).decode()
+        length = int(head.partition("Content-Length: ")[2].partition("\r\n")[0])
+        assert length < 1_000_000
+        requests = json.loads(await reader.readexactly(length))
+        asked.append([base64.b64decode(one["params"]["tx"]) for one in requests])
+        writer.write(OK + json.dumps([{"result": {"code": 0, "log": ""}} for _ in requests]).encode())
+        await writer.drain()
+        writer.close()
+
+    async def work(txs: list[bytes]) -> int:
+        server = await asyncio.start_unix_server(serve, tmp_path / "rpc.sock")
+        try:
+            return len(await EngineRpc(tmp_path / "rpc.sock").broadcast(txs))
+        finally:
+            server.close()
+
+    txs = [b"%d" % number for number in range(70)] + [bytes([number]) * MAX_LEAF_BYTES for number in range(20)]
+    assert asyncio.run(work(txs)) == len(txs)
+    assert [tx for batch in asked for tx in batch] == txs
+    assert [len(batch) for batch in asked] == [64, 6 + 15, 5]
+    assert asyncio.run(work([])) == 0 and len(asked) == 3
+
+
 NONSENSE = [b"[]", b"{", b"1", b"[" * 100_000, b'{"result":{}}', b'{"error":{}}']
 
 
@@ -293,7 +321,7 @@ def test_the_same_bytes_are_broadcast_less_and_less_often_until_the_log_has_them
     log_of(chain).stored.extend(result.leaves)
     chain.machine = machine
     pool.appended(result.leaves)
-    assert pool.outcome(leaf_hash(leaf)).code == "accepted"
+    assert pool.outcome(leaf_hash(leaf)).code == pool.submit(leaf, 400).code == "accepted"
     assert pool.tick(1000) == []
 
 
