@@ -175,14 +175,18 @@ def _insert(node: _Node, leaf: _Leaf, shift: int) -> _Leaf | _Inner:
 
 def _insert_all(node: _Node, leaves: list[_Leaf], shift: int) -> _Node:
     """The subtree with these leaves, which all belong below it and are sorted by place."""
-    if len(leaves) <= 1 or not isinstance(node, _Inner):
-        for leaf in leaves:
-            node = _insert(node, leaf, shift)
+    if not leaves:
         return node
+    if len(leaves) == 1:
+        return _insert(node, leaves[0], shift)
+    left = right = None
+    if isinstance(node, _Inner):
+        left, right = node.left, node.right
+    elif node is not None and all(leaf.place != node.place for leaf in leaves):
+        leaves = sorted([*leaves, node], key=_PLACE)
     first_right = (leaves[0].place >> shift | 1) << shift  # of all places below this node the first to the right
     middle = bisect_left(leaves, first_right, key=_PLACE)
-    left = _insert_all(node.left, leaves[:middle], shift - 1)
-    return _Inner(left, _insert_all(node.right, leaves[middle:], shift - 1))
+    return _Inner(_insert_all(left, leaves[:middle], shift - 1), _insert_all(right, leaves[middle:], shift - 1))
 
 
 def _part(one: _Leaf, two: _Leaf, shift: int) -> _Inner:
