@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +18,7 @@ from testnet.network import Testnet
 from testnet.processes import kill
 
 pytestmark = pytest.mark.xdist_group("engine")
-SUPERVISOR = "supervisor-1"
+HALVED_SECONDS = 10.0
 
 
 class Net:
@@ -66,9 +68,12 @@ def test_a_whole_network_lives_through_what_is_done_to_its_links_and_processes(n
     cut = net.must("partition", "CAI,ADD")
     assert len(cut["cuts"]) == 2 * 2 * 3
     before = posts["DHA"]["log_size"]
-    enter(net, "DHA", "halved")
-    assert {one["log_size"] for one in net.posts().values()} == {before}, "two of four validators are no quorum"
-    assert net.must("heal")["cuts"] == []
+    with ThreadPoolExecutor(1) as pool:
+        waiting = pool.submit(enter, net, "DHA", "halved")
+        time.sleep(HALVED_SECONDS)
+        assert {one["log_size"] for one in net.posts().values()} == {before}, "two of four validators are no quorum"
+        assert not waiting.done() and net.must("heal")["cuts"] == []
+        assert waiting.result().code == 0, waiting.result().err
     eventually(lambda: all(one["log_size"] > before for one in net.posts().values()), 90.0)
 
     net.must("kill", "ADD,NBO")

@@ -15,8 +15,6 @@ from node.config import node_folder
 from support.posts import eventually
 from support.processes import ROOT, Exercise, dutabarta, plain
 
-SUPERVISOR = "supervisor-1"
-
 
 class Council(Exercise):
     """An exercise founded by `network template` and `network init --all-here`, with several validators."""
