@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import sqlite3
-from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from faults.world import World
 from ledger.block import decode_record, is_record
-from node.config import node_folder
 
 MIB = 1024 * 1024
 
@@ -20,10 +16,10 @@ def check_history(world: World) -> None:
     roots: dict[int, bytes] = {}
     for code in world.net.codes:
         for table in ("blocks", "cosignatures"):
-            for size, root in _rows(world, code, f"SELECT size, root FROM {table}"):
+            for size, root in world.rows(code, f"SELECT size, root FROM {table}"):
                 assert roots.setdefault(size, root) == root, (code, table, size)
-        assert not _rows(world, code, "SELECT * FROM evidence"), code
-        records = [decode_record(leaf) for (leaf,) in _rows(world, code, "SELECT data FROM leaves") if is_record(leaf)]
+        assert not world.rows(code, "SELECT * FROM evidence"), code
+        records = [decode_record(leaf) for (leaf,) in world.rows(code, "SELECT data FROM leaves") if is_record(leaf)]
         assert not [record for record in records if record.misbehaviour], code
         assert "Traceback" not in world.net.log(code).read_text(), world.net.log(code)
 
@@ -67,9 +63,3 @@ def _size(path: Path) -> int:
         return path.stat().st_size
     except FileNotFoundError:
         return 0
-
-
-def _rows(world: World, code: str, query: str) -> list[tuple[Any, ...]]:
-    path = node_folder(world.net.home(code)) / "node.db"
-    with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True, timeout=10)) as connection:
-        return connection.execute(query).fetchall()

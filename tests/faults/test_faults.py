@@ -12,7 +12,7 @@ from faults.plan import Fault, Step, steps
 from faults.world import World
 from support.engines import built_engine
 
-pytestmark = pytest.mark.xdist_group("engine")
+pytestmark = pytest.mark.xdist_group("network")
 SEED = 2026
 STEP_SECONDS = 2.0
 COUNCIL, MISSIONS = ("A", "B", "C", "D"), ("E", "F", "G")

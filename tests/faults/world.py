@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import shutil
+import sqlite3
 import time
-from contextlib import AbstractContextManager, suppress
+from contextlib import AbstractContextManager, closing, suppress
 from pathlib import Path
 from random import Random
+from typing import Any
 
 from crypto_msg.cable import Precedence
 from faults.plan import Fault, Step
@@ -25,6 +27,7 @@ PAUSE_SECONDS = 0.5
 FLAP_SECONDS = 1.5
 MEND_SECONDS = 180.0
 LOOK_SECONDS = 0.5
+WAITING = ("slot_items", "batches", "items WHERE state = 'intake'", "pending WHERE code = 'pending'")
 THIN = Shape(kbit=64, delay_ms=400, loss_percent=2)
 
 
@@ -103,7 +106,18 @@ class World:
     def _is_whole(self, found: NetworkStatus) -> bool:
         said = [one.said for one in found.posts if one.said is not None]
         at_rest = all(one.ready and not one.queues and one.policy_size == one.log_size for one in said)
-        return at_rest and len(said) == len(self.net.codes) and len(found.roots) == 1
+        is_one = len(said) == len(self.net.codes) and len(found.roots) == 1
+        return at_rest and is_one and not any(self._waits(code) for code in self.net.codes)
+
+    def _waits(self, code: str) -> bool:
+        """Whether a post holds something that its batches, or the ledger, have not got yet."""
+        return any(self.rows(code, f"SELECT count(*) FROM {waiting}")[0][0] for waiting in WAITING)
+
+    def rows(self, code: str, query: str) -> list[tuple[Any, ...]]:
+        """What a query finds in a node's store."""
+        path = node_folder(self.net.home(code)) / "node.db"
+        with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True, timeout=10)) as connection:
+            return connection.execute(query).fetchall()
 
     def _do(self, step: Step) -> None:
         net, posts = self.net, step.posts
