@@ -4,7 +4,9 @@ VENV := .venv
 BIN := $(VENV)/bin
 RUN := $(VENV)/.run-installed
 DEV := $(VENV)/.dev-installed
-SEEDS ?= 500
+SEEDS ?= 1000
+SEED ?= 1
+MINUTES ?= 60
 JOBS ?= 2
 POSTS ?= 82
 VALIDATORS ?= 7
@@ -12,7 +14,7 @@ PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check --no-input
 SERVICES := $(shell grep -l '^service' protos/*.proto)
 
 unexport VIRTUAL_ENV PYTHONPATH PYTHONHOME
-.PHONY: help demo test check format bench soak engine testnet protos lock clean
+.PHONY: help demo test check format bench soak faults engine testnet protos lock clean
 .DELETE_ON_ERROR:
 
 help:
@@ -20,7 +22,8 @@ help:
 	@echo "make test    the checks and all tests"
 	@echo "make check   format, lint, types, layers"
 	@echo "make bench   each operation against its bare primitives"
-	@echo "make soak    the simulator, SEEDS=$(SEEDS) seeds, and deep property tests"
+	@echo "make soak    the simulator, SEEDS=$(SEEDS) seeds, deep property tests, and MINUTES=$(MINUTES) of faults"
+	@echo "make faults  MINUTES=$(MINUTES) of faults on a network of real processes, drawn from SEED=$(SEED)"
 	@echo "make engine  build the consensus engine for networks of several validators (engine/bin/cometbft)"
 	@echo "make testnet POSTS=$(POSTS) posts, VALIDATORS=$(VALIDATORS) of them validators: headquarters' circular to all, measured"
 	@echo "make protos  regenerate protos/*_pb2*; make lock: new locks; make format; make clean"
@@ -51,6 +54,10 @@ bench: $(DEV)
 soak: $(DEV)
 	@echo "== simulator: $(SEEDS) seeds; property tests: 2,000 examples each"
 	@DUTABARTA_SIM_SEEDS=$(SEEDS) HYPOTHESIS_PROFILE=deep $(BIN)/python -m pytest -q -n $(JOBS) --dist loadgroup
+	@$(MAKE) --no-print-directory faults
+
+faults: $(DEV) engine/bin/cometbft
+	@$(BIN)/python -m tests.faults --seed $(SEED) --minutes $(MINUTES)
 
 engine: engine/bin/cometbft
 
