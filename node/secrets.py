@@ -64,9 +64,9 @@ def load_node_keys(folder: Path) -> NodeKeys:
         for name, suite in _SUITES.items()
         if name not in _OPTIONAL or _key_file(folder, name).exists()
     }
-    certificate = _read(folder / "tls.crt")
+    certificate, key = _read(folder / "tls.crt"), _read(folder / "tls.key")
     try:
-        tls = TlsIdentity(der_of(certificate), _read(folder / "tls.key"))
+        tls = TlsIdentity(der_of(certificate), key)
         server_name(tls.certificate)
     except (ValueError, DutabartaError) as problem:
         raise _bad(folder / "tls.crt") from problem
