@@ -172,8 +172,8 @@ def _follow(net: Testnet, terminal: Terminal, cable_id: bytes, found: Found, beg
                 arrived.setdefault(one.post, now)
         if tracked.anchored and not found.proved:
             found.proved = now
-            found.anchored = next(at for at, size, _ in sizes if size > tracked.entry_index)
-            found.quorum = next(at for at, _, size in sizes if size > tracked.entry_index)
+            found.anchored = next((at for at, size, _ in sizes if size > tracked.entry_index), now)
+            found.quorum = next((at for at, _, size in sizes if size > tracked.entry_index), now)
         return bool(found.proved) and len(arrived) == len(net.codes) - 1
 
     _until(look)
