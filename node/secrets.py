@@ -49,8 +49,7 @@ def create_node_keys(folder: Path) -> NodeKeys:
         raise Refused("keys-exist", f"{folder} already holds keys", hint="a post makes its keys once", path=folder)
     signers = {name: SoftwareSigner.generate(suite) for name, suite in _SUITES.items()}
     for name, signer in signers.items():
-        line = f"{_MARK} {_SUITES[name]} {signer.secret.hex()}\n"
-        _write_secret(_key_file(folder, name), line.encode())
+        _write_secret(_key_file(folder, name), _line(_SUITES[name], signer.secret))
     tls = make_identity()
     _write_secret(folder / "tls.key", tls.key_pem)
     _write_secret(folder / "tls.crt", pem_of(tls.certificate))
@@ -70,6 +69,8 @@ def load_node_keys(folder: Path) -> NodeKeys:
         server_name(tls.certificate)
     except (ValueError, DutabartaError) as problem:
         raise _bad(folder / "tls.crt") from problem
+    if pem_of(tls.certificate) != certificate:
+        raise _bad(folder / "tls.crt")
     if not tls.is_pair:
         raise _bad(folder / "tls.key")
     return NodeKeys(**signers, tls=tls)
@@ -79,14 +80,21 @@ def _key_file(folder: Path, name: str) -> Path:
     return folder / f"{name}.key"
 
 
+def _line(suite: int, secret: bytes) -> bytes:
+    """The one content of a key file: a flipped bit, though it means the same to a lenient reader, is damage."""
+    return f"{_MARK} {suite} {secret.hex()}\n".encode()
+
+
 def _load_signer(path: Path, suite: int) -> SoftwareSigner:
-    words = _read(path).split()
-    if len(words) != 3 or words[0] != _MARK.encode() or words[1] != str(suite).encode():
-        raise _bad(path)
+    data = _read(path)
     try:
-        return SoftwareSigner.from_secret(suite, bytes.fromhex(words[2].decode("ascii")))
-    except (ValueError, DutabartaError) as problem:
+        secret = bytes.fromhex(data.decode("ascii").split()[-1])
+        signer = SoftwareSigner.from_secret(suite, secret)
+    except (ValueError, IndexError, DutabartaError) as problem:
         raise _bad(path) from problem
+    if data != _line(suite, secret):
+        raise _bad(path)
+    return signer
 
 
 def _read(path: Path) -> bytes:

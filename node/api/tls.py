@@ -21,6 +21,7 @@ from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
 from cryptography.x509.oid import NameOID
 
 from protos.errors import Malformed, Unavailable, VerificationFailed
@@ -61,13 +62,13 @@ class TlsIdentity:
 
     @property
     def is_pair(self) -> bool:
-        """Whether the private key is that of the certificate."""
+        """Whether the private key is that of the certificate, in the very bytes that `make_identity` gives it."""
         try:
             key = serialization.load_pem_private_key(self.key_pem, None)
             certified = x509.load_der_x509_certificate(self.certificate).public_key()
         except (ValueError, TypeError, UnsupportedAlgorithm):
             return False
-        return key.public_key() == certified
+        return key.public_key() == certified and _pem(key) == self.key_pem
 
 
 def make_identity() -> TlsIdentity:
@@ -84,10 +85,13 @@ def make_identity() -> TlsIdentity:
         .add_extension(_SIGNS_HANDSHAKES_ONLY, critical=True)
         .sign(key, hashes.SHA256())
     )
-    key_pem = key.private_bytes(
+    return TlsIdentity(certificate.public_bytes(serialization.Encoding.DER), _pem(key))
+
+
+def _pem(key: PrivateKeyTypes) -> bytes:
+    return key.private_bytes(
         serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
     )
-    return TlsIdentity(certificate.public_bytes(serialization.Encoding.DER), key_pem)
 
 
 def pin_of(certificate: bytes) -> bytes:

@@ -1,14 +1,16 @@
 from __future__ import annotations
 
 from pathlib import Path
+from random import Random
 
 import pytest
 
 from keys.possession import check_proven
 from keys.public import SUITE_ED25519, SUITE_MLDSA44
 from keys.signing import DirectVerifier
-from node.secrets import create_node_keys, load_node_keys
+from node.secrets import NodeKeys, create_node_keys, load_node_keys
 from protos.errors import DutabartaError, Refused
+from support.bits import flip
 
 
 def test_created_keys_load_again_and_only_their_owner_may_read_them(tmp_path: Path) -> None:
@@ -52,6 +54,27 @@ def test_a_damaged_key_file_is_refused(tmp_path: Path, text: bytes) -> None:
     with pytest.raises(DutabartaError) as caught:
         load_node_keys(tmp_path / "keys")
     assert caught.value.code == "bad-node-key"
+
+
+def known(keys: NodeKeys) -> list[object]:
+    """What others know them by."""
+    signers = (keys.entry, keys.cosigner, keys.log, keys.consensus)
+    return [keys.tls, *(signer and signer.public_key for signer in signers)]
+
+
+@pytest.mark.parametrize("name", ["entry.key", "cosigner.key", "log.key", "consensus.key", "tls.crt", "tls.key"])
+def test_a_flipped_bit_never_leaves_the_same_keys(tmp_path: Path, name: str) -> None:
+    """Refused here, or other keys, which are not those on the ledger: not even a letter's case goes unnoticed."""
+    before, random, path = known(create_node_keys(tmp_path / "keys")), Random(5), tmp_path / "keys" / name
+    whole = path.read_bytes()
+    for _ in range(400):
+        which = flip(path, random)
+        try:
+            assert known(load_node_keys(tmp_path / "keys")) != before, which
+        except DutabartaError as problem:
+            assert problem.code == "bad-node-key", which
+        path.write_bytes(whole)
+    assert known(load_node_keys(tmp_path / "keys")) == before
 
 
 def test_secrets_are_not_in_the_repr(tmp_path: Path) -> None:
