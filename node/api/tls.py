@@ -47,6 +47,12 @@ _SIGNS_HANDSHAKES_ONLY = x509.KeyUsage(
     decipher_only=False,
 )
 
+_UNREADABLE = (
+    ValueError, TypeError, UnsupportedAlgorithm, x509.ExtensionNotFound, x509.DuplicateExtension, x509.InvalidVersion,
+    x509.UnsupportedGeneralNameType, x509.AttributeNotFound,
+)  # fmt: skip
+"""Whatever the library says of bytes that anybody may have put on the ledger."""
+
 
 @dataclass(frozen=True, slots=True)
 class TlsIdentity:
@@ -66,7 +72,7 @@ class TlsIdentity:
         try:
             key = serialization.load_pem_private_key(self.key_pem, None)
             certified = x509.load_der_x509_certificate(self.certificate).public_key()
-        except (ValueError, TypeError, UnsupportedAlgorithm):
+        except _UNREADABLE:
             return False
         return key.public_key() == certified and _pem(key) == self.key_pem
 
@@ -114,7 +120,7 @@ def server_name(certificate: bytes) -> str:
         key = parsed.public_key()
         names = parsed.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
         listed = names.get_values_for_type(x509.DNSName)
-    except (ValueError, x509.ExtensionNotFound, x509.DuplicateExtension) as problem:
+    except _UNREADABLE as problem:
         raise Malformed("bad-certificate", "not a certificate of this network") from problem
     if not isinstance(key, ec.EllipticCurvePublicKey) or listed != [_name_of(key)]:
         raise Malformed("bad-certificate", "the certificate does not name its own key")

@@ -67,6 +67,18 @@ def test_other_bytes_are_no_certificate(data: bytes) -> None:
         tls.check_certificate(data)
 
 
+def test_a_certificate_with_any_bit_flipped_has_a_name_or_is_refused_by_name() -> None:
+    """Anybody admitted may put bytes on the ledger as his certificate: no library's error comes through."""
+    whole = make_identity().certificate
+    for place in range(8 * len(whole)):
+        data = bytearray(whole)
+        data[place // 8] ^= 1 << place % 8
+        try:
+            assert tls.server_name(bytes(data))
+        except Malformed as problem:
+            assert problem.code == "bad-certificate"
+
+
 def test_a_certificate_that_names_another_key_is_refused() -> None:
     from cryptography.hazmat.primitives import hashes
     from cryptography.hazmat.primitives.asymmetric import ec
