@@ -136,6 +136,12 @@ def engine_keys(state: State) -> dict[bytes, str]:
     return {post.consensus_key: post.code for post in posts}
 
 
+def runs_engine(state: State, post: str) -> bool:
+    """Whether this post is a validator under comet, or a coming one."""
+    network = state.network()
+    return network.engine == COMET and (post in network.validators or post in engine_keys(state).values())
+
+
 def keys_of(keys: dict[bytes, str]) -> tuple[ValidatorKey, ...]:
     """One vote each, sorted by key."""
     return tuple(ValidatorKey(key, 1) for key in sorted(keys))

@@ -44,6 +44,11 @@ class Follower:
         return self._final
 
     @property
+    def final_state(self) -> State:
+        """The state at the final size."""
+        return self._judges
+
+    @property
     def is_behind(self) -> bool:
         """Whether a peer has named a checkpoint beyond the own log."""
         return bool(self._ahead)

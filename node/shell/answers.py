@@ -57,7 +57,7 @@ class Answers:
 
     async def _blocks(self, size: int, end: int | None) -> AsyncIterator[tuple[pb.FollowFrame, int]]:
         self._check_block_end(size)
-        while end is None or size < end:
+        while size < self._ledger.chain.size and (end is None or size < end):
             with self._ledger.database.read() as tx:
                 found = log.blocks(tx, size, _BLOCKS_AT_ONCE)
             if not found:

@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any
 
 from keys.signing import SoftwareSigner
-from ledger.validators import COMET
 from node.abci.server import AbciServer
 from node.actions import Alarm
 from node.api.tls import split_address
@@ -25,7 +24,7 @@ from node.comet.program import VERSION, find_program
 from node.comet.store import load_position, store_commit
 from node.config import NodeConfig
 from node.consensus import Application, CommitBlock
-from node.engine import engine_keys, engine_start
+from node.engine import engine_keys, engine_start, runs_engine
 from node.shell.ledger import LedgerShell
 from node.store.database import storage_errors
 from protos.errors import Malformed, Refused, Unavailable
@@ -82,12 +81,11 @@ class CometShell:
     async def run_for_ever(self) -> None:
         """Until cancelled, which stops the engine too. Raises what keeps an engine from running."""
         while True:
-            await self._ledger.pulse.until(self._is_needed, IDLE_SECONDS)
+            await self._ledger.pulse.until(self._is_due, IDLE_SECONDS)
             signer, program = self._own_signer(), find_program(self._place.config.engine.program)
             await self._follow_first()
-            if self._is_needed():
+            if self._is_due():
                 self._ledger.forget_undecided()
-            if self._is_needed():
                 await self._serve(EngineRun(self._ledger, signer, program, self._place, self._restored))
 
     async def _follow_first(self) -> None:
@@ -104,7 +102,7 @@ class CometShell:
 
     def _has_followed(self) -> bool:
         ledger = self._ledger
-        if not self._is_needed():
+        if not self._is_due():
             return True
         return ledger.has_heard and not ledger.follower.is_behind and not ledger.has_undecided
 
@@ -117,10 +115,12 @@ class CometShell:
 
     def _is_needed(self) -> bool:
         """Whether this post is a validator under comet, or a coming one, and still signs."""
-        state = self._ledger.chain.machine.state
-        if state.network().engine != COMET or self._ledger.witness.stopped:
-            return False
-        return self._ledger.is_validator or self._ledger.post in engine_keys(state).values()
+        ledger = self._ledger
+        return not ledger.witness.stopped and runs_engine(ledger.chain.machine.state, ledger.post)
+
+    def _is_due(self) -> bool:
+        """Whether it is one after blocks that cannot be given up, too: else it follows until they are final."""
+        return self._is_needed() and runs_engine(self._ledger.sure_state, self._ledger.post)
 
     def _own_signer(self) -> SoftwareSigner:
         """The signer of the key that stands on the ledger. Raises `Refused("not-in-network")` if it is not here."""

@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterable
 from contextlib import suppress
 
 from ledger.machine import Machine
+from ledger.state import State
 from ledger.validators import COMET, SOLO
 from node import actions as act
 from node.actions import Action
@@ -289,6 +290,12 @@ class LedgerShell:
         """The own engine has committed so far."""
         self._position = position
         self.witness.decided_to(position.size)
+
+    @property
+    def sure_state(self) -> State:
+        """The state of so much of the log as is final, or decided here."""
+        decided = self._decided_size()
+        return self.follower.final_state if decided <= self.follower.final else self.chain.state_at(decided)
 
     @property
     def has_undecided(self) -> bool:

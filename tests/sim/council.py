@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from ledger.validators import COMET
 from node.actions import Truncate
 from node.broadcast import Broadcaster
-from node.engine import decided_size, engine_keys
+from node.engine import decided_size, runs_engine
 from node.sequence import EntryOutcome, Solo
 from sim.engine import SimEngine
 
@@ -66,7 +66,7 @@ class Council:
                 self.engine.broadcast(one.leaf)
 
     def _supervise(self) -> None:
-        if not self._is_needed():
+        if not (self._is_due() if self.engine is None else self._is_needed()):
             self.engine, self._needed_since = None, None
         elif self.engine is None:
             if self._follow_first():
@@ -87,11 +87,14 @@ class Council:
             return False
         if self.post.chain.size > size:
             self.post.run([Truncate(size)])
-        return self._is_needed()
+        return True
 
     def _is_needed(self) -> bool:
         """Whether this post is a validator under comet, or a coming one, and still signs."""
-        state = self.post.chain.machine.state
-        if state.network().engine != COMET or self.post.witness.stopped:
-            return False
-        return self.is_validator or self.post.code in engine_keys(state).values()
+        return not self.post.witness.stopped and runs_engine(self.post.chain.machine.state, self.post.code)
+
+    def _is_due(self) -> bool:
+        """Whether it is one after blocks that cannot be given up, too."""
+        decided, follower = self._decided(), self.post.follower
+        sure = follower.final_state if decided <= follower.final else self.post.chain.state_at(decided)
+        return self._is_needed() and runs_engine(sure, self.post.code)
