@@ -27,6 +27,14 @@ class Gathering:
     log_line: NoteSignature | None = None
     lines: dict[str, NoteSignature] = field(default_factory=dict)
 
+    def add(self, post: str, line: NoteSignature) -> None:
+        """Keep a line that this size's policy knows: not of a later key, nor the log line of a later validator."""
+        cosigner = self.policy.witnesses.get(post)
+        if any(key.verifier.made(line) for key in self.policy.logs):
+            self.log_line = line
+        elif cosigner is not None and cosigner.verifier.made(line):
+            self.lines[post] = line
+
 
 class Collector:
     """Keeps the lines of at most MAX_OPEN checkpoints above the newest that has its quorum.
@@ -55,10 +63,7 @@ class Collector:
         if gathering is None:
             return []
         for line in signed.signatures:
-            if line.name == checkpoint.origin:
-                gathering.log_line = line
-            else:
-                gathering.lines[line.name.rpartition("/")[2]] = line
+            gathering.add(line.name.rpartition("/")[2], line)
         return self._close(gathering)
 
     def line_received(self, post: str, size: int, root: bytes, line: bytes) -> list[Action]:
@@ -66,22 +71,27 @@ class Collector:
         checkpoint = Checkpoint(self._chain.machine.origin, size, root)
         if len(line) > MAX_LINE_BYTES:
             return [DropPeer(post, "too-large")]
+        if not 0 < size <= self._chain.size:
+            return []
         try:
             signature = NoteSignature.decode(line.decode(errors="replace"))
-            if signer_of(self._chain.machine.state, checkpoint, signature) != post:
+            if not self._is_by(post, checkpoint, signature):
                 return [DropPeer(post, "wrong-key")]
         except DutabartaError as problem:
             return [DropPeer(post, problem.code)]
-        if not 0 < size <= self._chain.size:
-            return []
         if root != self._chain.machine.tree.root(size):
             note = SignedNote(checkpoint.text, (signature,))
             return self._views.contradicted(checkpoint, note, self._chain.machine.state)[1]
         gathering = self._gathering(checkpoint)
         if gathering is None:
             return []
-        gathering.lines[post] = signature
+        gathering.add(post, signature)
         return [SaveCosignature(post, size, root, line), *self._close(gathering)]
+
+    def _is_by(self, post: str, checkpoint: Checkpoint, line: NoteSignature) -> bool:
+        """By its key in force at that size, or now: a line from before a change of keys may come after it."""
+        states = self._chain.state_at(checkpoint.size), self._chain.machine.state
+        return any(signer_of(state, checkpoint, line) == post for state in states)
 
     def _gathering(self, checkpoint: Checkpoint) -> Gathering | None:
         size = checkpoint.size

@@ -95,6 +95,8 @@ class Council:
 
     def _is_due(self) -> bool:
         """Whether it is one after blocks that cannot be given up, too."""
+        if not self._is_needed():
+            return False
         decided, follower = self._decided(), self.post.follower
         sure = follower.final_state if decided <= follower.final else self.post.chain.state_at(decided)
-        return self._is_needed() and runs_engine(sure, self.post.code)
+        return runs_engine(sure, self.post.code)

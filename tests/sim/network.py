@@ -54,10 +54,13 @@ class Network:
         self.deliver: Callable[[str, str, tuple[Any, ...]], None] = lambda *_: None
         self.sent = self.lost = 0
 
+    def is_whole(self, one: str, other: str) -> bool:
+        """Whether the line between these two is not cut: validators' engines have one to each other."""
+        return frozenset((one, other)) not in self.cut
+
     def is_open(self, one: str, other: str) -> bool:
         """Whether these two posts can reach each other directly."""
-        pair = frozenset((one, other))
-        return pair not in self.cut and pair not in self.never
+        return self.is_whole(one, other) and frozenset((one, other)) not in self.never
 
     def send(self, source: str, target: str, message: tuple[Any, ...]) -> None:
         """Send a message; it may arrive late, twice, or never."""

@@ -161,7 +161,7 @@ class IdealOrder:
         heard, new = {code}, [code]
         while new:
             one = new.pop()
-            more = {other for other in among if other not in heard and self.world.network.is_open(one, other)}
+            more = {other for other in among if other not in heard and self.world.network.is_whole(one, other)}
             heard |= more
             new += sorted(more)
         return {other: among[other] for other in sorted(heard)}
