@@ -111,8 +111,9 @@ class SimPost:
     def appended(self, block: act.Append) -> None:
         """What follows from a durable block, whoever made it."""
         now = self.world.clock()
-        self.run(self.follower.appended(now))
+        judged = self.follower.appended(now)  # as in node/shell/ledger.py, both before either's actions
         self.run(self.slots.appended(block.start, block.leaves))
+        self.run(judged)
         if isinstance(self.council.sequencer, Broadcaster):
             self.council.sequencer.appended(block.leaves)
         self.council.follow_network()
