@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import pytest
 
-from ledger.checkpoint import Checkpoint
+from keys.possession import prove
+from keys.public import SUITE_MLDSA44
+from ledger.bodies import NodeKeyChanged
+from ledger.checkpoint import Checkpoint, make_note, sign_checkpoint
 from ledger.cosignature import cosign, cosigner_name
 from ledger.network_policy import policy_of
 from node import actions as act
 from node.chain import Chain
 from node.collect import MAX_OPEN, Collector
 from node.splitview import SplitViews
-from support.chains import chain_of, grow
+from support.chains import append, chain_of, grow
 from support.network import TestNetwork
 
 
@@ -59,6 +62,33 @@ def test_a_line_is_only_its_own_posts(network: TestNetwork, chain: Chain, collec
     stolen = line(network, chain, "DEL", chain.size, root)
     assert collector.line_received("LON", chain.size, root, stolen) == [act.DropPeer("LON", "wrong-key")]
     assert collector.line_received("DEL", chain.size - 1, root, stolen) == [act.DropPeer("DEL", "bad-signature")]
+
+
+def test_a_line_from_before_a_change_of_keys_is_taken_after_it_and_the_old_key_signs_nothing_newer(
+    network: TestNetwork, chain: Chain, collector: Collector
+) -> None:
+    before, key = chain.size, network.fresh(SUITE_MLDSA44)
+    change = network.governance(
+        chain.machine, "node-key-changed", NodeKeyChanged("DEL", "cosigner", prove(key, "cosigner"))
+    )
+    after = append(network, chain, change).size
+    [saved] = send(network, chain, collector, "DEL", before)
+    assert isinstance(saved, act.SaveCosignature)
+    assert send(network, chain, collector, "DEL", after) == [act.DropPeer("DEL", "wrong-key")]
+
+
+def test_the_log_line_of_a_post_that_is_no_validator_at_that_size_makes_no_note(
+    network: TestNetwork, chain: Chain, collector: Collector
+) -> None:
+    """A post that has become one since signs older checkpoints with its log key, too."""
+    checkpoint = chain.checkpoint(chain.size)
+    mine = cosign(network.posts["LON"].cosigner, cosigner_name(checkpoint.origin, "LON"), checkpoint, 9)
+    own = make_note(checkpoint, sign_checkpoint(network.posts["LON"].log, checkpoint), mine)
+    assert collector.own_note(own.encode()) == []
+    for code in ("DHA", "DEL"):
+        assert [type(one) for one in send(network, chain, collector, code, chain.size)] == [act.SaveCosignature]
+    [note] = collector.own_note(network.note(chain.machine, signers=("DHA",)))
+    assert isinstance(note, act.PolicyNote)
 
 
 @pytest.mark.parametrize("data", [b"", b"\xff", b"x" * 9000, "— name AAAA\n".encode()])

@@ -41,9 +41,13 @@ def log_of(chain: Chain) -> MemoryLog:
 
 def grow(network: TestNetwork, chain: Chain, time: int = 0, code: str = "") -> Append:
     """Append a block with one batch to the chain, as if it had been stored; `time` in seconds after founding."""
+    return append(network, chain, network.batch(chain.machine, code or network.headquarters.code), time)
+
+
+def append(network: TestNetwork, chain: Chain, leaf: bytes, time: int = 0) -> Append:
+    """The same with any entry."""
     machine: Machine = chain.machine.fork()
     start, founded = machine.size, machine.genesis.founded_at
-    leaf = network.batch(machine, code or network.headquarters.code)
     result = network.run(machine, leaf, time=founded + time if time else None)
     log_of(chain).stored.extend(result.leaves)
     chain.machine = machine
