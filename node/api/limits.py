@@ -6,6 +6,9 @@ from dataclasses import dataclass, field
 
 MAX_MESSAGE_BYTES = 4 * 1024 * 1024
 MAX_PART_BYTES = 64 * 1024
+PING_MILLISECONDS = 1000
+"""Pings may come so close together: a line or a process that stood still hands them over in a bunch, and gRPC ends a
+connection for three that are closer."""
 
 ChannelOptions = list[tuple[str, int]]
 
@@ -43,7 +46,7 @@ def server_options(limits: Limits) -> ChannelOptions:
         ("grpc.max_metadata_size", 16 * 1024),
         ("grpc.keepalive_time_ms", limits.keepalive_seconds * 1000),
         ("grpc.keepalive_timeout_ms", limits.keepalive_seconds * 1000),
-        ("grpc.http2.min_recv_ping_interval_without_data_ms", limits.keepalive_seconds * 500),
+        ("grpc.http2.min_recv_ping_interval_without_data_ms", PING_MILLISECONDS),
         ("grpc.so_reuseport", 0),
     ]
 
