@@ -127,6 +127,7 @@ def _check_membership(config: NodeConfig, keys: NodeKeys, machine: Machine) -> N
             post.cosigner_key == keys.cosigner.public_key.key
             and post.entry_key == keys.entry.public_key.key
             and post.log_key in (log_key, b"")
+            and (keys.consensus is None or post.consensus_key in (keys.consensus.public_key.key, b""))
             and certificate in (post.certificate, post.former_certificate)
         )
     if not is_own:
