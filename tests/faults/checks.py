@@ -34,12 +34,13 @@ def check_anchored(world: World) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Appetite:
-    """What the network takes: resident memory of its largest node, largest engine; disk of all posts; leaves."""
+    """What the network takes: resident memory of its largest node, largest engine; disk of all posts; for what."""
 
     node_bytes: int
     engine_bytes: int
     disk_bytes: int
     leaves: int
+    cables: int
 
     @classmethod
     def of(cls, world: World) -> Appetite:
@@ -51,11 +52,12 @@ class Appetite:
             engine_bytes=max(one.engine.memory_bytes for one in found.posts),
             disk_bytes=sum(_size(path) for path in files),
             leaves=max((one.said.log_size for one in found.posts if one.said), default=0),
+            cables=len(world.sent),
         )
 
     def __str__(self) -> str:
         memory = f"{self.node_bytes / MIB:.0f} + {self.engine_bytes / MIB:.0f} MiB"
-        return f"{memory}, {self.disk_bytes / MIB:.0f} MiB on disk, {self.leaves} leaves"
+        return f"{memory}, {self.disk_bytes / MIB:.0f} MiB on disk, {self.cables} cables, {self.leaves} leaves"
 
 
 def _size(path: Path) -> int:
