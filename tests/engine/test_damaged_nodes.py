@@ -26,6 +26,7 @@ from support.posts import eventually
 pytestmark = pytest.mark.xdist_group("engine")
 DEEP = os.environ.get("HYPOTHESIS_PROFILE") == "deep"
 VALIDATORS = ("DEL", "DHA", "LON", "WAS")
+FOLLOWERS = ("PAR", "NBO", "CAI") if DEEP else ("PAR",)
 FLIPS = 12 if DEEP else 1
 DATABASE_FLIPS = 60 if DEEP else 3
 OUTCOME_SECONDS = 90.0
@@ -42,7 +43,7 @@ OFF_BY = "import time; right = time.time; time.time = lambda: right() + {seconds
 @pytest.fixture(scope="module")
 def council(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Council]:
     built_engine()
-    made = Council(tmp_path_factory.mktemp("council"), ("DHA", "DEL", "LON", "WAS", "PAR"), VALIDATORS)
+    made = Council(tmp_path_factory.mktemp("council"), ("DHA", "DEL", "LON", "WAS", *FOLLOWERS), VALIDATORS)
     try:
         made.start()
         made.wait_ready()
@@ -293,7 +294,8 @@ def test_a_validators_key_on_two_machines_is_named_on_the_ledger_and_told_by_an_
         second.wait()
     ACCUSED.add(("LON", "duplicate-vote"))
     eventually(lambda: council.offences("PAR") == ACCUSED)
-    report = council.must("audit", "replay", "--home", council.home("PAR"))
+    # Of a post whose store no test has damaged: an audit finds a flipped bit in an old checkpoint, too.
+    report = council.must("audit", "replay", "--home", council.home("DHA"))
     assert report["ok"] and {(one["post"], one["offence"]) for one in report["offences"]} == ACCUSED
 
 
