@@ -52,8 +52,7 @@ class Mortal:
             to_hand_in.update(code for code in list(waiting) if self._has_sent(code, waiting))
             to_hand_in.difference_update([code for code in to_hand_in if self._has_handed_in(code)])
 
-        self.posts.settle(meanwhile)
-        assert not waiting and not to_hand_in
+        self.posts.settle(meanwhile, until=lambda: not waiting and not to_hand_in)
         return len(died)
 
     def _has_sent(self, code: str, waiting: dict[str, tuple[str, ...]]) -> bool:

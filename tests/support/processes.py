@@ -174,16 +174,16 @@ class Exercise(Posts):
 
     # --- waiting -----------------------------------------------------------------------------------------------
 
-    def settle(self, meanwhile: Callable[[], object] = lambda: None) -> None:
+    def settle(self, meanwhile: Callable[[], object] = lambda: None, until: Callable[[], bool] = lambda: True) -> None:
         """Until all posts have one log, checkpointed to its end, and nothing waits anywhere, for a second on end.
 
-        `meanwhile` is done again and again until then.
+        `meanwhile` is done again and again until then, and until `until` holds.
         """
         deadline = time.monotonic() + SETTLE_SECONDS
         while True:
             meanwhile()
             before = self._marks()
-            if before[0] is not None and len(set(before)) == 1:
+            if until() and before[0] is not None and len(set(before)) == 1:
                 time.sleep(1.0)
                 if self._marks() == before:
                     return
