@@ -14,9 +14,11 @@ from node import actions as act
 from node.actions import Action
 from node.courier import ItemKind, Parcel, Verdict
 from node.intake import Incoming, Receiver
+from node.pace import FLASH
 from node.shell.arrivals import Arrivals
 from node.shell.itemchecks import ItemChecks, read_head, read_item
 from node.shell.ledger import LedgerShell
+from node.shell.meter import Meter
 from node.shell.shelf import Shelf
 from node.shell.storage import STORE_FULL, Storage, full_text
 from node.store import courier, deposits
@@ -39,6 +41,7 @@ class Receiving:
         shelf: Shelf,
         checks: ItemChecks,
         storage: Storage,
+        meter: Meter,
         queued: Callable[[Iterable[Parcel | None]], None],
         catch_up: Callable[[str, int], None],
     ) -> None:
@@ -48,6 +51,7 @@ class Receiving:
         self._shelf = shelf
         self._checks = checks
         self._storage = storage
+        self._meter = meter
         self._queued = queued
         self._catch_up = catch_up
         self._offered: dict[bytes, CourierItem] = {}
@@ -66,6 +70,9 @@ class Receiving:
         if expired:
             with self._unit():
                 self._carry_out(expired, [])
+        if self._meter.is_due:
+            with self._database.write() as tx:
+                self._meter.write(tx, self._bodies.values())
 
     def received(self, peer: str, frames: Frames) -> Frames:
         """Take the frames that came together, in one transaction; the answers may go when this returns.
@@ -78,12 +85,20 @@ class Receiving:
         with self._unit(frames):
             for frame in frames:
                 if not self._broken:
+                    self._meter.received(peer, frame, self._envelope_of(frame))
                     fresh += self._carry_out(self._actions_of(peer, frame), answers)
         self._ledger.pulse.beat()
         self._queued(fresh)
         if self._broken:
             raise Malformed(self._broken, "the peer sent what cannot be")
-        return [pb.CarryFrame(answer=one) for one in _still_true(answers)]
+        said = [pb.CarryFrame(answer=one) for one in _still_true(answers)]
+        for frame in said:
+            self._meter.sent(peer, frame)
+        return said
+
+    def _envelope_of(self, frame: pb.CarryFrame) -> bytes:
+        """The envelope that a frame says it belongs to."""
+        return frame.offer.envelope_id or self._bodies.get(frame.part.item_id, b"")
 
     @contextmanager
     def _unit(self, frames: Frames = ()) -> Iterator[None]:
@@ -170,6 +185,8 @@ class Receiving:
         item = self._offered.pop(item_id, None) or self._arrivals.item(item_id)
         if item is None:
             raise LookupError("an item to be stored was never offered")
+        if item.parcel.precedence == FLASH:
+            _log.info("a FLASH has come from %s", item.parcel.origin)
         self._storage.took(item.parcel.origin, len(item.head) + item.parcel.length)
         is_new = self._arrivals.is_new(item_id)
         self._arrivals.finish(item)
