@@ -67,7 +67,7 @@ def test_a_flash_starts_within_three_seconds_and_the_attachment_resumes(net: Tes
         releaser.release(flash)
         handed_in = time.time()
     eventually(lambda: _has_come(net), WAIT_SECONDS)
-    started, arrived = _moment(net, HERE, "FLASH goes"), _moment(net, THERE, "FLASH has come")
+    started, arrived = _moment(net, HERE, f"FLASH goes to {THERE}"), _moment(net, THERE, "FLASH has come")
     print(
         f"released in {handed_in - released_at:.2f} s; first frame {started - handed_in:.2f} s after, "
         f"stored at {THERE} {arrived - handed_in:.2f} s after"
