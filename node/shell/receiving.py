@@ -132,9 +132,9 @@ class Receiving:
 
     def _has_no_room(self, item: CourierItem) -> bool:
         """Whether an item that is new here exceeds the store."""
-        item_id, size = item.parcel.item_id, len(item.head) + item.parcel.length
+        item_id = item.parcel.item_id
         is_new = item_id not in self._bodies and not self._arrivals.is_stored(item_id)
-        return is_new and self._storage.is_full(item.parcel.origin, size)
+        return is_new and self._storage.is_full(item.parcel.origin, _size(item))
 
     def _refusal(self, item: CourierItem) -> str:
         """The code of what is wrong with an item whose S this node has reached, or ""."""
@@ -161,6 +161,7 @@ class Receiving:
             case act.OpenIntake(item_id):
                 item = self._offered.pop(item_id)
                 self._bodies[item_id] = item.envelope_id
+                self._storage.took(item.parcel.origin, _size(item))
                 self._arrivals.open(item)
             case act.StorePart(item_id, offset, data):
                 self._arrivals.add_part(self._bodies[item_id], offset, data)
@@ -168,6 +169,8 @@ class Receiving:
                 return self._store_received(item_id)
             case act.DropIntake(item_id, with_body):
                 self._offered.pop(item_id, None)
+                if (begun := self._arrivals.item(item_id)) is not None:
+                    self._storage.took(begun.parcel.origin, -_size(begun))
                 self._arrivals.drop(item_id, self._bodies.pop(item_id), with_body=with_body)
             case act.CatchUp(peer, size):
                 self._catch_up(peer, size)
@@ -181,13 +184,14 @@ class Receiving:
         return None
 
     def _store_received(self, item_id: bytes) -> Parcel | None:
-        self._bodies.pop(item_id, None)
+        was_begun = self._bodies.pop(item_id, None) is not None
         item = self._offered.pop(item_id, None) or self._arrivals.item(item_id)
         if item is None:
             raise LookupError("an item to be stored was never offered")
         if item.parcel.precedence == FLASH:
             _log.info("a FLASH has come from %s", item.parcel.origin)
-        self._storage.took(item.parcel.origin, len(item.head) + item.parcel.length)
+        if not was_begun:
+            self._storage.took(item.parcel.origin, _size(item))
         is_new = self._arrivals.is_new(item_id)
         self._arrivals.finish(item)
         return self._shelf.put(self._arrivals.rows, item, is_new=is_new)
@@ -205,6 +209,11 @@ class Receiving:
         except DutabartaError as problem:
             return problem.code
         return ""
+
+
+def _size(item: CourierItem) -> int:
+    """What it takes of the store; a body counts whole from its beginning on."""
+    return len(item.head) + item.parcel.length
 
 
 def _no_room(peer: str, parcel: Parcel) -> list[Action]:
