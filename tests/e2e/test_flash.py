@@ -89,7 +89,7 @@ def test_a_flash_starts_within_three_seconds_and_the_attachment_resumes(net: Tes
     eventually(lambda: _whole(net) == 2, WAIT_SECONDS)
     spent, whole = _received_bytes(net) - before, _stored(net)
     print(f"{spent} bytes on the line for {whole} of bodies")
-    assert spent <= whole * 1.05 + 3 * FRAMES_IN_FLIGHT + 300_000
+    assert spent <= whole * 1.05 + 3 * FRAMES_IN_FLIGHT + 100_000
 
 
 def _officer(net: Testnet, code: str, name: str) -> AbstractContextManager[Terminal]:
