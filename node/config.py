@@ -42,7 +42,7 @@ class EngineSettings:
 
 @dataclass(frozen=True, slots=True)
 class CourierSettings:
-    """`link_kbit`: kbit/s that the courier may send, over all its links; 0: no bound, each link is measured."""
+    """`link_kbit`: kbit/s that the courier may send, over all its links; 0: no bound."""
 
     link_kbit: int = 0
 

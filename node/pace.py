@@ -34,18 +34,18 @@ class Flown:
 class Pace:
     """The window of one link, in frames of `PART_BYTES`: 2 until the link is known to carry 1 Mbit/s, then `wide`.
 
-    A link is quick if its operator states so (`kbit`), if so much was answered so soon that no slower line can have
-    carried it, or if again and again two frames that left together were answered together. Late answers halve the
-    window, down to 2 and the beginning.
+    A link is quick if so much was answered so soon that no slower line can have carried it, or if again and again two
+    frames that left together were answered together. Late answers halve the window, down to 2 and the beginning. Where
+    the operator states a thin line (`kbit`) it stays thin; a quick line says nothing of the far end's.
     """
 
     def __init__(self, wide: int, widest: int, kbit: int = 0) -> None:
         self._wide, self._widest = wide, max(wide, widest)
         self._is_thin = 0 < kbit * 1000 < QUICK_BITS
-        self._is_quick = kbit * 1000 >= QUICK_BITS
+        self._is_quick = False
         self._pairs = 0
         self._last = (float("-inf"), float("-inf"))
-        self.frames = wide if self._is_quick else min(NARROW, wide)
+        self.frames = min(NARROW, wide)
 
     def answered(self, frame: Flown, now: float) -> None:
         """The frame was answered."""
