@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from cli.desk import CLASSIFICATIONS, PRECEDENCES, name_of
+from cli.words import t
 from crypto_msg.cable import Addressee, Draft, Inner, Kind
 from crypto_msg.display import safe_file_name, safe_line, safe_text
 from crypto_msg.receipt import ReceiptKind
@@ -105,6 +106,8 @@ def track_json(record: CableRecord, tracked: Tracked) -> Json:
         "anchored": tracked.anchored,
         "entry_index": tracked.entry_index if tracked.anchored else None,
         "alarms": list(tracked.alarms),
+        "sent_bytes": tracked.sent_bytes,
+        "received_bytes": tracked.received_bytes,
     }
 
 
@@ -139,7 +142,9 @@ def cable_text(data: Json) -> str:
 def track_text(data: Json) -> str:
     """One line an addressee."""
     lines = [f"{one['post']}  {one['state']:12}  {_when(one['at'])}" for one in data["addressees"]]
-    return "\n".join([*lines, f"anchored: {data['entry_index'] if data['anchored'] else '-'}", *data["alarms"]])
+    anchored = f"anchored: {data['entry_index'] if data['anchored'] else '-'}"
+    cost = t("cost.cable", sent=data["sent_bytes"], received=data["received_bytes"])
+    return "\n".join([*lines, anchored, cost, *data["alarms"]])
 
 
 def save_attachments(record: CableRecord, folder: Path) -> dict[int, Path]:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from cli.commands import group, option
 from cli.options import FILE, home_option, json_option, passphrase_option, read_passphrase
-from cli.output import emit
+from cli.output import emit, lines_of
+from cli.words import t
 
 
 @group("node")
@@ -36,7 +39,16 @@ def status(home: Path, as_json: bool) -> None:
     folder = node_folder(home)
     config, keys = load_config(folder), load_node_keys(folder / KEYS_FOLDER)
     with NodeClient(config.listen, keys.tls.certificate, keys.tls, unary_seconds=10.0) as client:
-        emit(client.status().to_json(), as_json)
+        data = client.status().to_json()
+    emit(data, as_json, _status_text(data))
+
+
+def _status_text(data: Mapping[str, Any]) -> str:
+    """The document line by line, and what the courier has cost in words."""
+    kbit = data["link_kbit"]
+    budget = t("cost.budget", kbit=kbit) if kbit else t("cost.no-budget")
+    plain = {name: value for name, value in data.items() if name not in ("link_kbit", "traffic")}
+    return "\n".join([lines_of(plain), budget, *(t("cost.day", **day) for day in data["traffic"])])
 
 
 @node.command("join")

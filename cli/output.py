@@ -22,7 +22,12 @@ def emit(data: Mapping[str, object], as_json: bool, text: str = "") -> None:
     if as_json:
         click.echo(json.dumps(data, ensure_ascii=False, indent=2, default=_plain))
     else:
-        click.echo(text or "\n".join(f"{name}: {_line(value)}" for name, value in data.items()))
+        click.echo(text or lines_of(data))
+
+
+def lines_of(data: Mapping[str, object]) -> str:
+    """One `name: value` line each."""
+    return "\n".join(f"{name}: {_line(value)}" for name, value in data.items())
 
 
 def say(key: str, **params: object) -> None:

@@ -137,7 +137,8 @@ class NodeClient:
     def track(self, envelope_id: bytes) -> Track:
         """How far the node has carried a cable."""
         answer = self._call(self._desk.Track, pb.TrackRequest(envelope_id=envelope_id))
-        return Track(tuple(Hop(h.post, h.state, h.at) for h in answer.hops), answer.anchored)
+        hops = tuple(Hop(h.post, h.state, h.at) for h in answer.hops)
+        return Track(hops, answer.anchored, answer.sent_bytes, answer.received_bytes)
 
     def item_proof(self, envelope_id: bytes) -> bytes | None:
         """The tlog-proof of a cable's anchor; None while it is not yet anchored."""

@@ -41,6 +41,13 @@ class EngineSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class CourierSettings:
+    """`link_kbit`: kbit/s that the courier may send, over all its links; 0: no bound."""
+
+    link_kbit: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class NodeConfig:
     """What an operator states about one node.
 
@@ -55,6 +62,7 @@ class NodeConfig:
     peers: Mapping[str, str] = field(default_factory=dict)
     limits: Limits = field(default_factory=Limits)
     engine: EngineSettings = field(default_factory=EngineSettings)
+    courier: CourierSettings = field(default_factory=CourierSettings)
 
 
 def node_folder(home: Path) -> Path:
@@ -89,7 +97,9 @@ def parse_config(text: str) -> NodeConfig:
     limits = _take(Limits, _table(table.pop("limits", {}), "limits"), "limits.")
     peers = _table(table.pop("peers", {}), "peers")
     engine = _engine(_table(table.pop("engine", {}), "engine"))
-    config = _take(NodeConfig, {**table, "limits": limits, "peers": peers, "engine": engine}, "")
+    courier = _take(CourierSettings, _table(table.pop("courier", {}), "courier"), "courier.")
+    parts = {"limits": limits, "peers": peers, "engine": engine, "courier": courier}
+    config = _take(NodeConfig, {**table, **parts}, "")
     engines = (*filter(None, [engine.listen]), *engine.peers.values())
     for address in (config.listen, config.address, *config.peers.values(), *engines):
         if not isinstance(address, str):
@@ -113,6 +123,8 @@ def format_config(config: NodeConfig) -> str:
     ]
     if changed:
         lines += ["", "[limits]", *(f"{name} = {value}" for name, value in changed)]
+    if config.courier.link_kbit:
+        lines += ["", "[courier]", f"link_kbit = {config.courier.link_kbit}"]
     return "\n".join([*lines, *_engine_lines(config.engine)]) + "\n"
 
 

@@ -9,89 +9,21 @@ from __future__ import annotations
 import heapq
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from enum import IntEnum
 
 from node.actions import Action, Alarm, Handed, ItemExpired, ItemRefused, SendOffer, SendPart
+from node.pace import LEAST_BYTES, PART_BYTES, Budget, Pace, Room
+from node.parcel import ItemKind, Link, Order, Parcel, Sending, Verdict
 
-PART_BYTES = 8192
+__all__ = ["PART_BYTES", "ItemKind", "Parcel", "Sender", "Verdict"]
 MAX_QUEUED = 100_000
 ANSWER_SECONDS = 15
+SLOWEST_BYTES = 1000
+"""A second: an answer to more bytes is waited for longer."""
+FRAME_BYTES = 64
+"""What a frame is besides the bytes it carries, about."""
 RELAY_AFTER_SECONDS = 30
 FIRST_RETRY_SECONDS = 1.0
 LAST_RETRY_SECONDS = 60.0
-QUICK_SECONDS = 0.25
-SLOW_SECONDS = 2.0
-NARROWEST = 2
-
-Order = tuple[int, int, bytes]
-
-
-class ItemKind(IntEnum):
-    """What an item carries."""
-
-    ENVELOPE = 1
-    DELIVERED = 2
-    SEALED_RECEIPT = 3
-    PROOF = 4
-
-
-class Verdict(IntEnum):
-    """The answer to an offer or a part. WANT also acknowledges every body byte before its offset."""
-
-    WANT = 1
-    STORED = 2
-    NOT_YET = 3
-    REFUSED = 4
-
-
-@dataclass(frozen=True, slots=True)
-class Parcel:
-    """What the courier knows of a stored item; its bytes stay in the store.
-
-    `body_id` (the envelope id) names a body of `length` bytes, which items to several destinations share; an item
-    without one has b"" and 0. `arrival` rises with every item that this node stores.
-    """
-
-    item_id: bytes
-    kind: int
-    origin: str
-    destination: str
-    precedence: int
-    expires_at: int
-    size_seen: int
-    length: int = 0
-    body_id: bytes = b""
-    arrival: int = 0
-
-    @property
-    def order(self) -> Order:
-        """Highest precedence first, then first come."""
-        return -self.precedence, self.arrival, self.item_id
-
-
-@dataclass(slots=True)
-class Sending:
-    """A queued parcel; `hop` is the link it is under way on. Offsets count body bytes."""
-
-    parcel: Parcel
-    hop: str = ""
-    is_wanted: bool = False
-    acknowledged: int = 0
-    sent: int = 0
-    heard_at: float = 0.0
-    attempts: int = 0
-
-    @property
-    def frames(self) -> int:
-        """Unacknowledged frames on the link."""
-        if not self.hop:
-            return 0
-        return -(-(self.sent - self.acknowledged) // PART_BYTES) if self.is_wanted else 1
-
-    @property
-    def has_more(self) -> bool:
-        """Whether a part can be sent now."""
-        return self.is_wanted and self.sent < self.parcel.length
 
 
 @dataclass(slots=True)
@@ -103,11 +35,10 @@ class Waiting:
 
 
 class Sender:
-    """Sends queued items over links, at first at most `window` unacknowledged frames on each.
+    """Sends queued items over links: 2 unacknowledged frames on a link under 1 Mbit/s, on others `window` to `widest`.
 
-    A quick link gets more, up to `widest` (default: `window`), a slow one fewer: what a FLASH waits for is a matter of
-    time, not of frames. `random()` gives a number in [0, 1) for the jitter. `queued` are the stored items of before a
-    start.
+    `kbit` is the post's link budget, 0 for none. `random()` gives a number in [0, 1) for the jitter. `queued` are the
+    stored items of before a start.
     """
 
     def __init__(
@@ -119,15 +50,15 @@ class Sender:
         queued: Iterable[Parcel] = (),
         window: int = 16,
         widest: int = 0,
+        kbit: int = 0,
         now: float = 0.0,
     ) -> None:
         self._post, self._headquarters, self._random, self._window = post, headquarters, random, window
-        self._widest = widest or window
-        self._windows: dict[str, int] = {}
+        self._widest, self._budget = widest or window, Budget(kbit, now)
         self._queue: dict[bytes, Sending] = {}
         self._waiting: dict[str, Waiting] = {}
         self._resting: list[tuple[float, bytes]] = []
-        self._links: dict[str, dict[bytes, Sending]] = {}
+        self._links: dict[str, Link] = {}
         for parcel in queued:
             self._enter(parcel, now)
 
@@ -150,13 +81,13 @@ class Sender:
 
     def linked(self, peer: str, now: float) -> list[Action]:
         """The link to this peer is up."""
-        self._links.setdefault(peer, {})
-        self._windows[peer] = self._window
+        self._links.setdefault(peer, Link(Room(Pace(self._window, self._widest, self._budget.kbit))))
         return self._pump(peer, now)
 
     def unlinked(self, peer: str, now: float) -> list[Action]:
         """The link is down: what was under way on it is offered again, here or by relay, and resumes."""
-        for one in self._links.pop(peer, {}).values():
+        link = self._links.pop(peer, None)
+        for one in link.active.values() if link else ():
             self._wait(one, now)
         self._waiting.setdefault(peer, Waiting(now)).away_since = now
         return self._pump_all(now)
@@ -166,7 +97,7 @@ class Sender:
         one = self._queue.get(item_id)
         if one is None or one.hop != peer:
             return []
-        self._learn(peer, now - one.heard_at)
+        self._land(one, offset if verdict == Verdict.WANT else one.parcel.length, now)
         actions: list[Action] = []
         if verdict == Verdict.STORED:
             actions = [self._forget(one, Handed(item_id, peer))]
@@ -191,16 +122,21 @@ class Sender:
         for one in list(self._queue.values()):
             if 0 < one.parcel.expires_at < block_time:
                 actions.append(self._forget(one, ItemExpired(one.parcel.item_id)))
-            elif one.frames and now - one.heard_at >= ANSWER_SECONDS:
+            elif one.flying and now - one.heard_at >= self._patience(one):
                 self._back_off(one, now)
         return actions + self._pump_all(now)
 
-    def _learn(self, peer: str, seconds: float) -> None:
-        """The link took so long to answer: widen or narrow its window."""
-        if seconds <= QUICK_SECONDS:
-            self._windows[peer] = min(self._windows[peer] + 1, self._widest)
-        elif seconds >= SLOW_SECONDS:
-            self._windows[peer] = max(self._windows[peer] // 2, min(NARROWEST, self._window))
+    def _land(self, one: Sending, offset: int, now: float) -> None:
+        """Everything of it up to `offset` is answered."""
+        room = self._links[one.hop].room
+        for frame in (each for each in one.flying if each.end <= offset):
+            room.free(frame, one.parcel.precedence)
+            room.pace.answered(frame, now)
+        one.flying = [each for each in one.flying if each.end > offset]
+
+    def _patience(self, one: Sending) -> float:
+        """Seconds to wait for an answer: longer behind much."""
+        return ANSWER_SECONDS + self._links[one.hop].room.flying / SLOWEST_BYTES
 
     # --- where a parcel stands -----------------------------------------------------------------------------------
 
@@ -211,14 +147,13 @@ class Sender:
 
     def _wait(self, one: Sending, now: float) -> None:
         """It can be offered at once."""
-        one.hop, one.is_wanted, one.acknowledged, one.sent = "", False, 0, 0
+        one.hop, one.is_wanted, one.acknowledged, one.sent, one.flying = "", False, 0, 0, []
         waiting = self._waiting.setdefault(one.parcel.destination, Waiting(now))
         heapq.heappush(waiting.heap, one.parcel.order)
 
     def _back_off(self, one: Sending, now: float) -> None:
         """It is offered again after a while, that doubles up to a minute, with jitter."""
-        self._links.get(one.hop, {}).pop(one.parcel.item_id, None)
-        one.hop = ""
+        self._leave(one)
         pause = min(LAST_RETRY_SECONDS, FIRST_RETRY_SECONDS * 2 ** min(one.attempts, 16))
         one.attempts += 1
         heapq.heappush(self._resting, (now + pause * (0.5 + self._random()), one.parcel.item_id))
@@ -232,35 +167,57 @@ class Sender:
         one.acknowledged, one.sent = offset, max(one.sent, offset)
         one.heard_at, one.attempts = now, 0
 
+    def _leave(self, one: Sending) -> None:
+        """It is under way no more."""
+        if one.hop:
+            link = self._links[one.hop]
+            del link.active[one.parcel.item_id]
+            for frame in one.flying:
+                link.room.free(frame, one.parcel.precedence)
+        one.hop, one.flying = "", []
+
     def _forget(self, one: Sending, action: Action) -> Action:
-        self._links.get(one.hop, {}).pop(one.parcel.item_id, None)
+        self._leave(one)
         del self._queue[one.parcel.item_id]
         return action
 
     # --- the next frames -------------------------------------------------------------------------------------------
 
     def _pump_all(self, now: float) -> list[Action]:
-        return [action for peer in sorted(self._links) for action in self._pump(peer, now)]
+        if self._budget.kbit:
+            return self._fill(sorted(self._links), now)
+        return [action for peer in sorted(self._links) for action in self._fill([peer], now)]
 
     def _pump(self, peer: str, now: float) -> list[Action]:
-        """Fill the link's window: each frame belongs to the best parcel that can use one."""
-        active = self._links.get(peer)
+        """Links that share a budget are filled together: what the best parcel needs is not given to another."""
+        return self._pump_all(now) if self._budget.kbit else self._fill([peer], now)
+
+    def _fill(self, peers: list[str], now: float) -> list[Action]:
+        """Fill the windows of these links: each frame belongs to the best parcel that can use one."""
         actions: list[Action] = []
-        if active is None:
-            return actions
-        room = self._windows[peer] - sum(one.frames for one in active.values())
-        while room > 0:
-            under_way = (each for each in active.values() if each.has_more)
-            one = min(under_way, key=lambda each: each.parcel.order, default=None)
-            heap = self._best_heap(peer, now)
-            if heap is not None and (one is None or heap[0] < one.parcel.order):
-                actions += self._offer(peer, self._queue[heapq.heappop(heap)[2]], now)
-            elif one is not None:
-                actions.append(self._part(peer, one, now))
-            else:
-                break
-            room -= 1
-        return actions
+        while True:
+            found = [(one.parcel.order, peer) for peer in peers if (one := self._next(peer, now)) is not None]
+            if not found:
+                return actions
+            order, peer = min(found)
+            one = self._queue[order[2]]
+            if not self._budget.take(one.next_bytes + FRAME_BYTES, one.parcel.precedence, now):
+                return actions
+            actions += [self._part(one, now)] if one.hop else self._offer(peer, one, now)
+
+    def _next(self, peer: str, now: float) -> Sending | None:
+        """The best parcel that can use a frame of this link, if that has room for it."""
+        link = self._links.get(peer)
+        if link is None:
+            return None
+        under_way = (each for each in link.active.values() if each.has_more)
+        one = min(under_way, key=lambda each: each.parcel.order, default=None)
+        heap = self._best_heap(peer, now)
+        if heap is not None and (one is None or heap[0] < one.parcel.order):
+            one = self._queue[heap[0][2]]
+        if one is None or not link.room.has(max(one.next_bytes, LEAST_BYTES), one.parcel.precedence):
+            return None
+        return one
 
     def _best_heap(self, peer: str, now: float) -> list[Order] | None:
         """The heap with the best parcel that may go over this link: its own, and by relay those of posts long away."""
@@ -286,18 +243,22 @@ class Sender:
         return item_id in self._queue and not self._queue[item_id].hop
 
     def _offer(self, peer: str, one: Sending, now: float) -> list[Action]:
-        """The offer; at the first attempt a body of one part follows at once, and both count as one frame."""
+        """The offer, and with it a body of one part at the first attempt. Its place in the heap is void from now on."""
+        brings_body = one.brings_body
         one.hop, one.heard_at = peer, now
-        self._links[peer][one.parcel.item_id] = one
-        offer = SendOffer(peer, one.parcel.item_id)
-        if one.attempts or not 0 < one.parcel.length <= PART_BYTES:
-            return [offer]
-        one.is_wanted = True
-        return [offer, self._part(peer, one, now)]
+        link, parcel = self._links[peer], one.parcel
+        link.active[parcel.item_id] = one
+        taken = parcel.head_bytes if brings_body else max(parcel.head_bytes, LEAST_BYTES)
+        one.flying.append(link.room.put(0, taken, parcel.precedence, now))
+        one.is_wanted = brings_body
+        offer = SendOffer(peer, parcel.item_id)
+        return [offer, self._part(one, now)] if brings_body else [offer]
 
-    def _part(self, peer: str, one: Sending, now: float) -> SendPart:
-        if not one.frames:
+    def _part(self, one: Sending, now: float) -> SendPart:
+        if not one.flying:
             one.heard_at = now
-        offset = one.sent
-        one.sent = min(one.parcel.length, offset + PART_BYTES)
-        return SendPart(peer, one.parcel.item_id, offset, one.sent - offset)
+        offset, length = one.sent, one.part_bytes
+        one.sent = offset + length
+        room = self._links[one.hop].room
+        one.flying.append(room.put(one.sent, max(length, LEAST_BYTES), one.parcel.precedence, now))
+        return SendPart(one.hop, one.parcel.item_id, offset, length)

@@ -6,18 +6,21 @@ from node.links import Links
 from node.shell.intake import Intake
 from node.shell.ledger import LedgerShell
 from node.shell.peers import PeerLinks
-from node.store import courier, deposits
-from node.wire import Alarm, PeerStatus, QueueStatus, Status
+from node.store import courier, deposits, traffic
+from node.wire import Alarm, DayTraffic, PeerStatus, QueueStatus, Status
+
+_DAYS_SHOWN = 7
 
 
 class Health:
     """Gathers the status from the node's parts."""
 
-    def __init__(self, ledger: LedgerShell, links: Links, peers: PeerLinks, intake: Intake) -> None:
+    def __init__(self, ledger: LedgerShell, links: Links, peers: PeerLinks, intake: Intake, link_kbit: int = 0) -> None:
         self._ledger = ledger
         self._links = links
         self._peers = peers
         self._intake = intake
+        self._link_kbit = link_kbit
 
     @property
     def is_ready(self) -> bool:
@@ -36,6 +39,7 @@ class Health:
         policy = ledger.policy_note
         with ledger.database.read() as tx:
             queues, alarms = courier.queue_sizes(tx), deposits.alarms(tx)
+            days = traffic.newest_days(tx, _DAYS_SHOWN)
         heights = self._peers.heights
         return Status(
             post=ledger.post,
@@ -52,4 +56,6 @@ class Health:
             network_id=machine.network_id,
             final_size=ledger.follower.final,
             policy_size=policy[0] if policy else 0,
+            link_kbit=self._link_kbit,
+            traffic=tuple(DayTraffic(one.day, one.sent, one.received) for one in days),
         )

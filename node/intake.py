@@ -21,7 +21,10 @@ from node.courier import PART_BYTES, Parcel, Verdict
 
 MAX_OPEN = 64
 """Beginnings from one post in one precedence, far more than a sender's window: the stalest gives way to a new one."""
-
+MAX_BEGUN_BYTES = 2 * 1024**3
+"""Bytes of one post's beginnings, all precedences together: the stalest gives way to what goes on."""
+STALE_SECONDS = 30 * 86_400
+"""Of block time without a byte: a beginning is forgotten, and starts again from 0 if it is ever offered."""
 
 PATIENCE = 3
 """How often an item whose body is under way for another one is put off, before it takes over."""
@@ -33,6 +36,7 @@ class Incoming:
 
     `source` is the peer that all of them came from; empty before the first, after a start, and if there were several.
     `owns_body`: the bytes came for this item. `denied` counts the offers of other items with the same body.
+    `still_since`: block time of the first look after the last bytes, 0 before that.
     """
 
     parcel: Parcel
@@ -41,12 +45,20 @@ class Incoming:
     source: str = ""
     is_checking: bool = False
     denied: dict[bytes, int] = field(default_factory=dict)
+    still_since: int = 0
 
     def take(self, peer: str, count: int) -> None:
         """`count` bytes more have come."""
         self.source = peer if not self.stored or self.source == peer else ""
         self.stored += count
         self.denied.clear()
+        self.still_since = 0
+
+    def is_over(self, block_time: int) -> bool:
+        """Whether it has expired, or stood still for too long."""
+        self.still_since = self.still_since or block_time
+        has_expired = 0 < self.parcel.expires_at < block_time
+        return not self.is_checking and (has_expired or block_time - self.still_since > STALE_SECONDS)
 
 
 class Receiver:
@@ -104,7 +116,7 @@ class Receiver:
             return [SendAnswer(peer, item_id, Verdict.WANT, one.stored)]
         one.take(peer, len(data))
         self._incoming[item_id] = self._incoming.pop(item_id)  # the freshest stands last
-        return [StorePart(item_id, offset, data), *self._continue(peer, one)]
+        return [*self._make_way(one), StorePart(item_id, offset, data), *self._continue(peer, one)]
 
     def body_checked(self, peer: str, item_id: bytes, code: str) -> list[Action]:
         """The whole body was checked against its head: `code` names what is wrong, or is empty."""
@@ -123,11 +135,11 @@ class Receiver:
         ]
 
     def expired(self, block_time: int) -> list[Action]:
-        """Forget beginnings of items whose expiry has passed."""
-        old = [one for one in self._incoming.values() if 0 < one.parcel.expires_at < block_time and not one.is_checking]
-        for one in old:
-            del self._incoming[one.parcel.item_id]
-        return [DropIntake(one.parcel.item_id, one.owns_body) for one in old]
+        """Forget beginnings of items whose expiry has passed, and those that nothing came for in a long time.
+
+        To be called now and then with the block time of the newest final block; 0: unknown, nothing is forgotten.
+        """
+        return [self._drop(one) for one in list(self._incoming.values()) if block_time and one.is_over(block_time)]
 
     def _continue(self, peer: str, one: Incoming) -> list[Action]:
         item_id = one.parcel.item_id
@@ -166,5 +178,21 @@ class Receiver:
         stale = next((one for one in alike if not one.is_checking), None)
         if len(alike) < MAX_OPEN or stale is None:
             return []
-        del self._incoming[stale.parcel.item_id]
-        return [DropIntake(stale.parcel.item_id, stale.owns_body)]
+        return [self._drop(stale)]
+
+    def _make_way(self, one: Incoming) -> list[Action]:
+        """Forget the stalest beginnings of its post, when all of them together have become too large."""
+        origin, dropped = one.parcel.origin, list[Action]()
+        begun = [each for each in self._incoming.values() if each.parcel.origin == origin and each.owns_body]
+        size = sum(each.stored for each in begun)
+        for stale in begun:
+            if size <= MAX_BEGUN_BYTES:
+                break
+            if stale is not one and not stale.is_checking:
+                dropped.append(self._drop(stale))
+                size -= stale.stored
+        return dropped
+
+    def _drop(self, one: Incoming) -> Action:
+        del self._incoming[one.parcel.item_id]
+        return DropIntake(one.parcel.item_id, one.owns_body)

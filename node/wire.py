@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import date, timedelta
 
 from protos import node_pb2 as pb
 
@@ -64,6 +65,8 @@ class Track:
 
     hops: tuple[Hop, ...]
     anchored: bool
+    sent_bytes: int = 0
+    received_bytes: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +85,20 @@ class QueueStatus:
     destination: str
     items: int
     bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class DayTraffic:
+    """Bytes of the courier's frames on one day, counted from 1970-01-01 UTC."""
+
+    day: int
+    sent: int
+    received: int
+
+    @property
+    def written(self) -> str:
+        """YYYY-MM-DD."""
+        return (date(1970, 1, 1) + timedelta(days=self.day)).isoformat()
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +126,8 @@ class Status:
     network_id: bytes
     final_size: int
     policy_size: int
+    link_kbit: int = 0
+    traffic: tuple[DayTraffic, ...] = ()
 
     def to_json(self) -> dict[str, object]:
         """The document of `dutabarta node status --json`."""
@@ -125,6 +144,8 @@ class Status:
             "network_id": self.network_id.hex(),
             "final_size": self.final_size,
             "policy_size": self.policy_size,
+            "link_kbit": self.link_kbit,
+            "traffic": [{"day": d.written, "sent": d.sent, "received": d.received} for d in self.traffic],
         }
 
 
@@ -140,11 +161,13 @@ def status_to_message(status: Status) -> pb.Status:
         network_id=status.network_id,
         final_size=status.final_size,
         policy_size=status.policy_size,
+        link_kbit=status.link_kbit,
     )
     message.peers.extend(pb.PeerStatus(code=p.code, connected=p.connected, log_size=p.log_size) for p in status.peers)
     message.queues.extend(
         pb.QueueStatus(destination=q.destination, items=q.items, bytes=q.bytes) for q in status.queues
     )
+    message.traffic.extend(pb.DayTraffic(day=d.day, sent=d.sent, received=d.received) for d in status.traffic)
     message.alarms.extend(pb.Alarm(code=a.code, text=a.text, at=a.at) for a in status.alarms)
     return message
 
@@ -164,4 +187,6 @@ def status_from_message(message: pb.Status) -> Status:
         message.network_id,
         message.final_size,
         message.policy_size,
+        message.link_kbit,
+        tuple(DayTraffic(d.day, d.sent, d.received) for d in message.traffic),
     )

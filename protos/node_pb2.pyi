@@ -618,6 +618,8 @@ class Status(_message.Message):
     NETWORK_ID_FIELD_NUMBER: _builtins.int
     FINAL_SIZE_FIELD_NUMBER: _builtins.int
     POLICY_SIZE_FIELD_NUMBER: _builtins.int
+    LINK_KBIT_FIELD_NUMBER: _builtins.int
+    TRAFFIC_FIELD_NUMBER: _builtins.int
     post: _builtins.str
     role: _builtins.str
     ready: _builtins.bool
@@ -627,12 +629,18 @@ class Status(_message.Message):
     network_id: _builtins.bytes
     final_size: _builtins.int
     policy_size: _builtins.int
+    link_kbit: _builtins.int
+    """the post's link budget; 0: none"""
     @_builtins.property
     def peers(self) -> _containers.RepeatedCompositeFieldContainer[Global___PeerStatus]: ...
     @_builtins.property
     def queues(self) -> _containers.RepeatedCompositeFieldContainer[Global___QueueStatus]: ...
     @_builtins.property
     def alarms(self) -> _containers.RepeatedCompositeFieldContainer[Global___Alarm]: ...
+    @_builtins.property
+    def traffic(self) -> _containers.RepeatedCompositeFieldContainer[Global___DayTraffic]:
+        """the courier's frames on the last days, newest first"""
+
     def __init__(
         self,
         *,
@@ -648,14 +656,42 @@ class Status(_message.Message):
         network_id: _builtins.bytes = ...,
         final_size: _builtins.int = ...,
         policy_size: _builtins.int = ...,
+        link_kbit: _builtins.int = ...,
+        traffic: _abc.Iterable[Global___DayTraffic] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["alarms", b"alarms", "checkpoint_age_seconds", b"checkpoint_age_seconds", "final_size", b"final_size", "log_size", b"log_size", "network_id", b"network_id", "peers", b"peers", "policy_size", b"policy_size", "post", b"post", "queues", b"queues", "ready", b"ready", "role", b"role", "root", b"root"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["alarms", b"alarms", "checkpoint_age_seconds", b"checkpoint_age_seconds", "final_size", b"final_size", "link_kbit", b"link_kbit", "log_size", b"log_size", "network_id", b"network_id", "peers", b"peers", "policy_size", b"policy_size", "post", b"post", "queues", b"queues", "ready", b"ready", "role", b"role", "root", b"root", "traffic", b"traffic"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Status: _TypeAlias = Status  # noqa: Y015
+
+@_typing.final
+class DayTraffic(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    DAY_FIELD_NUMBER: _builtins.int
+    SENT_FIELD_NUMBER: _builtins.int
+    RECEIVED_FIELD_NUMBER: _builtins.int
+    day: _builtins.int
+    """since 1970-01-01, UTC"""
+    sent: _builtins.int
+    received: _builtins.int
+    def __init__(
+        self,
+        *,
+        day: _builtins.int = ...,
+        sent: _builtins.int = ...,
+        received: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["day", b"day", "received", b"received", "sent", b"sent"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___DayTraffic: _TypeAlias = DayTraffic  # noqa: Y015
 
 @_typing.final
 class PeerStatus(_message.Message):
@@ -1097,7 +1133,12 @@ class TrackAnswer(_message.Message):
 
     HOPS_FIELD_NUMBER: _builtins.int
     ANCHORED_FIELD_NUMBER: _builtins.int
+    SENT_BYTES_FIELD_NUMBER: _builtins.int
+    RECEIVED_BYTES_FIELD_NUMBER: _builtins.int
     anchored: _builtins.bool
+    sent_bytes: _builtins.int
+    """of its frames at this node, with its receipts and proofs"""
+    received_bytes: _builtins.int
     @_builtins.property
     def hops(self) -> _containers.RepeatedCompositeFieldContainer[Global___Hop]: ...
     def __init__(
@@ -1105,10 +1146,12 @@ class TrackAnswer(_message.Message):
         *,
         hops: _abc.Iterable[Global___Hop] | None = ...,
         anchored: _builtins.bool = ...,
+        sent_bytes: _builtins.int = ...,
+        received_bytes: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["anchored", b"anchored", "hops", b"hops"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["anchored", b"anchored", "hops", b"hops", "received_bytes", b"received_bytes", "sent_bytes", b"sent_bytes"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

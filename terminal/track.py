@@ -33,13 +33,15 @@ class Progress:
 class Tracked:
     """`anchored` only after this terminal has checked the proof; `entry_index` then says where.
 
-    `alarms`: what is wrong with this cable.
+    `alarms`: what is wrong with this cable. The bytes are those of its frames at this post's node.
     """
 
     progress: tuple[Progress, ...]
     anchored: bool
     entry_index: int
     alarms: tuple[str, ...]
+    sent_bytes: int = 0
+    received_bytes: int = 0
 
 
 def track(session: Session, record: CableRecord) -> Tracked:
@@ -49,7 +51,8 @@ def track(session: Session, record: CableRecord) -> Tracked:
         for post in record.posts
         if post != record.post or len(record.posts) == 1
     }
-    for hop in session.desk.track(record.envelope_id).hops:
+    known = session.desk.track(record.envelope_id)
+    for hop in known.hops:
         if hop.state in ("queued", "carried", "refused"):
             _raise(best, Progress(hop.post, hop.state, hop.at))
     with session.store.transaction() as transaction:
@@ -59,7 +62,8 @@ def track(session: Session, record: CableRecord) -> Tracked:
         _raise(best, Progress(one.post, _OF_RECEIPT[ReceiptKind(one.kind)], one.at))
     anchor = _anchor(session, record)
     alarms = tuple(one.text for one in (*asides, *missing_anchors(session, [record])))
-    return Tracked(tuple(best[post] for post in sorted(best)), anchor is not None, anchor or 0, alarms)
+    progress = tuple(best[post] for post in sorted(best))
+    return Tracked(progress, anchor is not None, anchor or 0, alarms, known.sent_bytes, known.received_bytes)
 
 
 def _anchor(session: Session, record: CableRecord) -> int | None:

@@ -44,6 +44,7 @@ def read_item(message: pb.Item) -> CourierItem:
         message.size_seen,
         message.body_length,
         message.envelope_id if message.body_length else b"",
+        head_bytes=len(message.head),
     )
     return CourierItem(parcel, message.envelope_id, message.head)
 
@@ -86,6 +87,7 @@ def make_item(
         size_seen,
         length,
         envelope.envelope_id if length else b"",
+        head_bytes=len(content),
     )
     return CourierItem(parcel, envelope.envelope_id, content)
 

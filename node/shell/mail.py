@@ -23,7 +23,7 @@ from node.shell.sending import Sending
 from node.shell.shelf import Shelf
 from node.shell.slots import CABLE, RECEIPT, add_item, cable_proof
 from node.shell.storage import Storage
-from node.store import bodies, courier, log
+from node.store import bodies, courier, log, traffic
 from node.store.courier import CourierItem, StoredEnvelope
 from node.store.database import Database
 from protos import node_pb2 as pb
@@ -228,8 +228,12 @@ class Mail:
         with self._database.read() as tx:
             hops = courier.hops(tx, envelope_id)
             anchored = cable_proof(tx, envelope_id) is not None
+            cost = traffic.of_cable(tx, envelope_id)
         return pb.TrackAnswer(
-            hops=[pb.Hop(post=post, state=state, at=at) for post, state, at in hops], anchored=anchored
+            hops=[pb.Hop(post=post, state=state, at=at) for post, state, at in hops],
+            anchored=anchored,
+            sent_bytes=cost.sent,
+            received_bytes=cost.received,
         )
 
     def item_proof(self, envelope_id: bytes) -> bytes:

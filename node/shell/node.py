@@ -22,6 +22,7 @@ from node.shell.intake import Intake
 from node.shell.itemchecks import ItemChecks
 from node.shell.ledger import LedgerShell
 from node.shell.mail import Mail
+from node.shell.meter import Meter
 from node.shell.peers import PeerLinks
 from node.shell.receiving import Receiving
 from node.shell.recovery import recover
@@ -70,9 +71,10 @@ class Node:
         self.directory = Directory(config.post, database, self.links, lambda: self.ledger.chain.machine.state, clock)
         checks = ItemChecks(machine.network_id, verifier)
         shelf = Shelf(self.ledger)
-        sending = Sending(self.ledger, shelf)
+        meter = Meter(clock)
+        sending = Sending(self.ledger, shelf, meter, config.courier.link_kbit)
         self.storage = Storage(self.ledger, config.limits)
-        receiving = Receiving(self.ledger, shelf, checks, self.storage, sending.queued, self._catch_up)
+        receiving = Receiving(self.ledger, shelf, checks, self.storage, meter, sending.queued, self._catch_up)
         self.mail = Mail(self.ledger, shelf, sending, checks, self.storage)
         relay = "" if self.ledger.is_headquarters else machine.state.headquarters()
         self.courier = Carriers(
@@ -83,7 +85,7 @@ class Node:
         self.intake = Intake(intake, self.entries, self.directory)
         engine_place = EnginePlace(engine, config, address_of)
         self.comet = CometShell(self.ledger, keys.consensus, engine_place)
-        self.health = Health(self.ledger, self.links, self.peers, self.intake)
+        self.health = Health(self.ledger, self.links, self.peers, self.intake, config.courier.link_kbit)
 
     async def start(self) -> None:
         """Begin the background work."""

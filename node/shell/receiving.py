@@ -14,9 +14,11 @@ from node import actions as act
 from node.actions import Action
 from node.courier import ItemKind, Parcel, Verdict
 from node.intake import Incoming, Receiver
+from node.pace import FLASH
 from node.shell.arrivals import Arrivals
 from node.shell.itemchecks import ItemChecks, read_head, read_item
 from node.shell.ledger import LedgerShell
+from node.shell.meter import Meter
 from node.shell.shelf import Shelf
 from node.shell.storage import STORE_FULL, Storage, full_text
 from node.store import courier, deposits
@@ -39,6 +41,7 @@ class Receiving:
         shelf: Shelf,
         checks: ItemChecks,
         storage: Storage,
+        meter: Meter,
         queued: Callable[[Iterable[Parcel | None]], None],
         catch_up: Callable[[str, int], None],
     ) -> None:
@@ -48,6 +51,7 @@ class Receiving:
         self._shelf = shelf
         self._checks = checks
         self._storage = storage
+        self._meter = meter
         self._queued = queued
         self._catch_up = catch_up
         self._offered: dict[bytes, CourierItem] = {}
@@ -66,6 +70,9 @@ class Receiving:
         if expired:
             with self._unit():
                 self._carry_out(expired, [])
+        if self._meter.is_due:
+            with self._database.write() as tx:
+                self._meter.write(tx, self._bodies.values())
 
     def received(self, peer: str, frames: Frames) -> Frames:
         """Take the frames that came together, in one transaction; the answers may go when this returns.
@@ -78,12 +85,20 @@ class Receiving:
         with self._unit(frames):
             for frame in frames:
                 if not self._broken:
+                    self._meter.received(peer, frame, self._envelope_of(frame))
                     fresh += self._carry_out(self._actions_of(peer, frame), answers)
         self._ledger.pulse.beat()
         self._queued(fresh)
         if self._broken:
             raise Malformed(self._broken, "the peer sent what cannot be")
-        return [pb.CarryFrame(answer=one) for one in _still_true(answers)]
+        said = [pb.CarryFrame(answer=one) for one in _still_true(answers)]
+        for frame in said:
+            self._meter.sent(peer, frame)
+        return said
+
+    def _envelope_of(self, frame: pb.CarryFrame) -> bytes:
+        """The envelope that a frame says it belongs to."""
+        return frame.offer.envelope_id or self._bodies.get(frame.part.item_id, b"")
 
     @contextmanager
     def _unit(self, frames: Frames = ()) -> Iterator[None]:
@@ -117,9 +132,9 @@ class Receiving:
 
     def _has_no_room(self, item: CourierItem) -> bool:
         """Whether an item that is new here exceeds the store."""
-        item_id, size = item.parcel.item_id, len(item.head) + item.parcel.length
+        item_id = item.parcel.item_id
         is_new = item_id not in self._bodies and not self._arrivals.is_stored(item_id)
-        return is_new and self._storage.is_full(item.parcel.origin, size)
+        return is_new and self._storage.is_full(item.parcel.origin, _size(item))
 
     def _refusal(self, item: CourierItem) -> str:
         """The code of what is wrong with an item whose S this node has reached, or ""."""
@@ -146,6 +161,7 @@ class Receiving:
             case act.OpenIntake(item_id):
                 item = self._offered.pop(item_id)
                 self._bodies[item_id] = item.envelope_id
+                self._storage.took(item.parcel.origin, _size(item))
                 self._arrivals.open(item)
             case act.StorePart(item_id, offset, data):
                 self._arrivals.add_part(self._bodies[item_id], offset, data)
@@ -153,6 +169,8 @@ class Receiving:
                 return self._store_received(item_id)
             case act.DropIntake(item_id, with_body):
                 self._offered.pop(item_id, None)
+                if (begun := self._arrivals.item(item_id)) is not None:
+                    self._storage.took(begun.parcel.origin, -_size(begun))
                 self._arrivals.drop(item_id, self._bodies.pop(item_id), with_body=with_body)
             case act.CatchUp(peer, size):
                 self._catch_up(peer, size)
@@ -166,11 +184,14 @@ class Receiving:
         return None
 
     def _store_received(self, item_id: bytes) -> Parcel | None:
-        self._bodies.pop(item_id, None)
+        was_begun = self._bodies.pop(item_id, None) is not None
         item = self._offered.pop(item_id, None) or self._arrivals.item(item_id)
         if item is None:
             raise LookupError("an item to be stored was never offered")
-        self._storage.took(item.parcel.origin, len(item.head) + item.parcel.length)
+        if item.parcel.precedence == FLASH:
+            _log.info("a FLASH has come from %s", item.parcel.origin)
+        if not was_begun:
+            self._storage.took(item.parcel.origin, _size(item))
         is_new = self._arrivals.is_new(item_id)
         self._arrivals.finish(item)
         return self._shelf.put(self._arrivals.rows, item, is_new=is_new)
@@ -188,6 +209,11 @@ class Receiving:
         except DutabartaError as problem:
             return problem.code
         return ""
+
+
+def _size(item: CourierItem) -> int:
+    """What it takes of the store; a body counts whole from its beginning on."""
+    return len(item.head) + item.parcel.length
 
 
 def _no_room(peer: str, parcel: Parcel) -> list[Action]:

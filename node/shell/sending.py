@@ -12,8 +12,10 @@ from sqlalchemy import Connection
 from node import actions as act
 from node.actions import Action
 from node.courier import PART_BYTES, ItemKind, Parcel, Sender
+from node.pace import FLASH
 from node.shell.itemchecks import make_item, write_item
 from node.shell.ledger import LedgerShell
+from node.shell.meter import Meter
 from node.shell.shelf import Shelf
 from node.shell.slots import cable_proof, proved_among
 from node.store import bodies, courier, deposits
@@ -28,10 +30,12 @@ PutFrame = Callable[[pb.CarryFrame], None]
 class Sending:
     """Carries out what node.courier.Sender asks for. All methods run in the event loop's thread."""
 
-    def __init__(self, ledger: LedgerShell, shelf: Shelf) -> None:
+    def __init__(self, ledger: LedgerShell, shelf: Shelf, meter: Meter, link_kbit: int = 0) -> None:
+        """`link_kbit` is the post's link budget, 0 for none."""
         self._ledger = ledger
         self._database = ledger.database
         self._shelf = shelf
+        self._meter = meter
         self._links: dict[str, PutFrame] = {}
         self.on_queued: Callable[[], None] = lambda: None
         headquarters = ledger.chain.machine.state.headquarters()
@@ -39,7 +43,13 @@ class Sending:
             stored = courier.parcels(tx, QUEUED)
         self._parcels = {parcel.item_id: parcel for parcel in stored}
         self._sender = Sender(
-            ledger.post, headquarters, random.random, queued=stored, widest=WIDEST_WINDOW, now=time.monotonic()
+            ledger.post,
+            headquarters,
+            random.random,
+            queued=stored,
+            widest=WIDEST_WINDOW,
+            kbit=link_kbit,
+            now=time.monotonic(),
         )
 
     @property
@@ -81,6 +91,7 @@ class Sending:
         now = time.monotonic()
         actions: list[Action] = []
         for one in answers:
+            self._meter.received(peer, pb.CarryFrame(answer=one))
             actions += self._sender.answered(peer, one.item_id, one.verdict, one.offset, one.code, now)
         self._send_all(actions)
 
@@ -127,13 +138,17 @@ class Sending:
         for one in frames:
             match one:
                 case act.SendOffer(peer, item_id) if item_id in offered:
-                    self._put(peer, pb.CarryFrame(offer=write_item(offered[item_id])))
+                    item = offered[item_id]
+                    if item.parcel.precedence == FLASH:
+                        _log.info("a FLASH goes to %s", peer)
+                    self._put(peer, pb.CarryFrame(offer=write_item(item)), item.envelope_id)
                 case act.SendPart(peer, item_id, offset, length):
                     body_id = self._parcels[item_id].body_id
                     data = short.get(body_id, b"")[offset : offset + length]
                     if len(data) < length:
                         data = bodies.read_body(tx, body_id, offset, length)
-                    self._put(peer, pb.CarryFrame(part=pb.Part(item_id=item_id, offset=offset, data=data)))
+                    part = pb.Part(item_id=item_id, offset=offset, data=data)
+                    self._put(peer, pb.CarryFrame(part=part), body_id)
 
     def _settle_all(self, tx: Connection, actions: Sequence[Action]) -> list[Parcel | None]:
         """The parcels that follow."""
@@ -179,7 +194,8 @@ class Sending:
     def _proof_item(self, envelope: StoredEnvelope, post: str, proof: bytes) -> CourierItem:
         return make_item(ItemKind.PROOF, post, envelope, proof, self._ledger.post)
 
-    def _put(self, peer: str, frame: pb.CarryFrame) -> None:
+    def _put(self, peer: str, frame: pb.CarryFrame, envelope_id: bytes) -> None:
         put = self._links.get(peer)
         if put is not None:
+            self._meter.sent(peer, frame, envelope_id)
             put(frame)

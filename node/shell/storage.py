@@ -34,7 +34,7 @@ class Storage:
         return self._used.get(origin, 0) + size > most_of_one or sum(self._used.values()) + size > most
 
     def took(self, origin: str, size: int) -> None:
-        """So many bytes of this post are stored now."""
+        """So many bytes more of this post are stored now, or promised to be; fewer if negative."""
         self._used[origin] = self._used.get(origin, 0) + size
 
     def check(self, origin: str, size: int) -> None:

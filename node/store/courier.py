@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
+from typing import Any
 
 from sqlalchemy import Connection, Row, bindparam, delete, func, insert, select, update
 
@@ -94,13 +95,13 @@ def drop_item(tx: Connection, item_id: bytes) -> None:
 def item(tx: Connection, item_id: bytes) -> CourierItem | None:
     """The stored item, in any state."""
     row = tx.execute(_ITEM, {"of": item_id}).first()
-    return CourierItem(_parcel(row), row.envelope_id, row.head) if row else None
+    return CourierItem(_parcel(row, len(row.head)), row.envelope_id, row.head) if row else None
 
 
 def items_among(tx: Connection, item_ids: Iterable[bytes]) -> dict[bytes, CourierItem]:
     """The stored items, in any state, by their ids."""
     rows = tx.execute(_ITEMS_AMONG, {"of": list(item_ids)})
-    return {row.item_id: CourierItem(_parcel(row), row.envelope_id, row.head) for row in rows}
+    return {row.item_id: CourierItem(_parcel(row, len(row.head)), row.envelope_id, row.head) for row in rows}
 
 
 def stored_among(tx: Connection, item_ids: Iterable[bytes]) -> set[bytes]:
@@ -115,14 +116,16 @@ def is_stored(tx: Connection, item_id: bytes) -> bool:
 
 def parcels(tx: Connection, state: str) -> list[Parcel]:
     """Every item in `state`, in order of arrival."""
-    query = select(*(column for column in ITEMS.c if column.name != "head")).where(ITEMS.c.state == state)
-    return [_parcel(row) for row in tx.execute(query.order_by(ITEMS.c.arrival))]
+    but_head = (column for column in ITEMS.c if column.name != "head")
+    head_bytes = func.length(ITEMS.c.head).label("head_bytes")
+    query = select(*but_head, head_bytes).where(ITEMS.c.state == state)
+    return [_parcel(row, row.head_bytes) for row in tx.execute(query.order_by(ITEMS.c.arrival))]
 
 
 def incoming(tx: Connection) -> list[tuple[Parcel, int]]:
     """Items whose body is not whole, with the bytes of it that are stored."""
     query = select(ITEMS).where(ITEMS.c.state == INTAKE)
-    return [(_parcel(row), received(tx, row.envelope_id)) for row in tx.execute(query).all()]
+    return [(_parcel(row, len(row.head)), received(tx, row.envelope_id)) for row in tx.execute(query).all()]
 
 
 def last_arrival(tx: Connection) -> int:
@@ -240,7 +243,7 @@ def _row(item: CourierItem, state: str, now: int) -> dict[str, object]:
     }
 
 
-def _parcel(row: Row[tuple[object, ...]]) -> Parcel:
+def _parcel(row: Any, head_bytes: int) -> Parcel:
     body_id = row.envelope_id if row.body_length else b""
     return Parcel(
         row.item_id,
@@ -253,4 +256,5 @@ def _parcel(row: Row[tuple[object, ...]]) -> Parcel:
         row.body_length,
         body_id,
         row.arrival,
+        head_bytes,
     )

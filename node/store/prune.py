@@ -7,7 +7,7 @@ from collections.abc import Collection, Mapping
 from sqlalchemy import Connection, Select, delete, exists, func, insert, or_, select
 
 from node.store.courier import DONE, INTAKE
-from node.store.tables import ALARMS, BODIES, ENVELOPES, HOPS, INBOX, ITEMS, POSITIONS, PROOFS
+from node.store.tables import ALARMS, BODIES, CABLE_TRAFFIC, ENVELOPES, HOPS, INBOX, ITEMS, POSITIONS, PROOFS
 
 ALARMS_KEPT = 1_000
 ROWS = 500
@@ -78,10 +78,11 @@ def _prune_bodies(tx: Connection, kept_since: int) -> int:
 
 
 def _prune_envelopes(tx: Connection) -> int:
-    """An envelope without item, inbox row and body is history: with it go its hops and proofs."""
+    """An envelope without item, inbox row and body is history: with it go its hops, proofs and bytes."""
     count = 0
-    for column in (ENVELOPES.c.envelope_id, PROOFS.c.envelope_id, HOPS.c.envelope_id):
-        named = [exists().where(table.c.envelope_id == column) for table in (ITEMS, INBOX, BODIES)]
+    for table in (ENVELOPES, PROOFS, HOPS, CABLE_TRAFFIC):
+        column = table.c.envelope_id
+        named = [exists().where(other.c.envelope_id == column) for other in (ITEMS, INBOX, BODIES)]
         count += _remove(tx, column, select(column).where(*(~one for one in named)).distinct())
     return count
 

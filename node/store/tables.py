@@ -16,7 +16,7 @@ from sqlalchemy import (
     UniqueConstraint,
 )
 
-REVISION = "0002"
+REVISION = "0003"
 """The newest of migrations/versions, which make these tables."""
 
 METADATA = MetaData()
@@ -149,6 +149,10 @@ INBOX = Table(
 )
 POSITIONS = Table("positions", METADATA, _bytes("terminal_id", key=True), _count("position"))
 HOPS = Table("hops", METADATA, _bytes("envelope_id", key=True), _text("post", key=True), _text("state"), _count("at"))
+TRAFFIC = Table(
+    "traffic", METADATA, _count("day", key=True), _text("post", key=True), _count("sent"), _count("received")
+)
+CABLE_TRAFFIC = Table("cable_traffic", METADATA, _bytes("envelope_id", key=True), _count("sent"), _count("received"))
 
 # --- what terminals deposit ---
 BUNDLES = Table(

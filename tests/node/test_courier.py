@@ -28,8 +28,10 @@ ROUTINE, FLASH = 1, 4
 
 def parcel(number: int, precedence: int = ROUTINE, *, to: str = "LON", length: int = 0, expires_at: int = 0) -> Parcel:
     name = sha256(f"{number}/{to}".encode()).digest()
+    head_bytes = 100 if length else PART_BYTES
+    body_id = name if length else b""
     return Parcel(
-        name, ItemKind.ENVELOPE, "DEL", to, precedence, expires_at, 1, length, name if length else b"", number
+        name, ItemKind.ENVELOPE, "DEL", to, precedence, expires_at, 1, length, body_id, number, head_bytes=head_bytes
     )
 
 
@@ -58,21 +60,31 @@ def test_a_flash_overtakes_a_large_body_which_resumes() -> None:
     big, flash = parcel(1, length=10 * PART_BYTES), parcel(2, FLASH, length=100)
     one = sender(2, big)
     one.linked("LON", 0)
-    parts = one.answered("LON", big.item_id, Verdict.WANT, 0, "", 0)
+    parts = one.answered("LON", big.item_id, Verdict.WANT, 0, "", 1)
     assert parts == [
         act.SendPart("LON", big.item_id, 0, PART_BYTES),
         act.SendPart("LON", big.item_id, PART_BYTES, PART_BYTES),
     ]
-    assert one.queued(flash, 0) == [], "two frames are unacknowledged"
-    assert one.answered("LON", big.item_id, Verdict.WANT, PART_BYTES, "", 0) == [
+    assert one.queued(parcel(3, FLASH - 1), 1) == [], "two frames are unacknowledged"
+    assert one.queued(flash, 1) == [
         act.SendOffer("LON", flash.item_id),
         act.SendPart("LON", flash.item_id, 0, 100),
-    ]
-    one.answered("LON", big.item_id, Verdict.WANT, 2 * PART_BYTES, "", 0)
+    ], "one frame is kept for a FLASH"
+    assert one.queued(parcel(4, FLASH), 1) == [], "and no more"
     assert one.answered("LON", flash.item_id, Verdict.WANT, 0, "", 0) == [], "its part is on the way"
-    resumed = one.answered("LON", flash.item_id, Verdict.STORED, 0, "", 0)
-    assert resumed[0] == act.Handed(flash.item_id, "LON")
-    assert all(isinstance(each, act.SendPart) and each.item_id == big.item_id for each in resumed[1:])
+    assert one.answered("LON", flash.item_id, Verdict.STORED, 0, "", 4) == [
+        act.Handed(flash.item_id, "LON"),
+        act.SendOffer("LON", parcel(4, FLASH).item_id),
+    ]
+    assert one.answered("LON", parcel(4, FLASH).item_id, Verdict.STORED, 0, "", 6) == [
+        act.Handed(parcel(4, FLASH).item_id, "LON")
+    ]
+    assert one.answered("LON", big.item_id, Verdict.WANT, 2 * PART_BYTES, "", 8) == [
+        act.SendOffer("LON", parcel(3).item_id),
+        act.SendPart("LON", big.item_id, 2 * PART_BYTES, PART_BYTES),
+    ]
+    resumed = one.answered("LON", parcel(3).item_id, Verdict.STORED, 0, "", 9)
+    assert resumed[1:] == [act.SendPart("LON", big.item_id, 3 * PART_BYTES, PART_BYTES)]
 
 
 def test_after_a_pause_a_short_body_waits_to_be_wanted() -> None:
@@ -97,7 +109,7 @@ def test_the_window_follows_the_pace_of_the_link(answer_seconds: float, frames: 
 
 def test_the_window_bounds_what_is_unacknowledged() -> None:
     one = sender(3, *(parcel(number) for number in range(10)))
-    assert len(one.linked("LON", 0)) == 3
+    assert len(one.linked("LON", 0)) == 2, "nothing is known of the link"
     assert one.tick(1, 0) == []
 
 

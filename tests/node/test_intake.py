@@ -9,7 +9,7 @@ import pytest
 from node import actions as act
 from node import intake
 from node.courier import PART_BYTES, ItemKind, Parcel, Verdict
-from node.intake import PATIENCE, Incoming, Receiver
+from node.intake import PATIENCE, STALE_SECONDS, Incoming, Receiver
 
 HERE = "LON"
 FINAL = 10
@@ -158,6 +158,34 @@ def test_beginnings_are_bounded_and_the_stalest_gives_way(monkeypatch: pytest.Mo
     offer(one, parcels[1])
     one.part_received("DEL", parcels[0].item_id, 0, b"x")
     assert offer(one, parcels[2])[0] == act.DropIntake(parcels[1].item_id, with_body=True)
+
+
+def test_the_bytes_of_beginnings_are_bounded_by_post_and_what_goes_on_stays(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(intake, "MAX_BEGUN_BYTES", 100)
+    one = receiver()
+    parcels = [envelope(number, body_id=bytes([number]) * 32) for number in (1, 2, 3)]
+    other = replace(envelope(4, body_id=b"4" * 32), origin="WAS")
+    for each in (*parcels, other):
+        offer(one, each)
+        dropped = one.part_received("DEL", each.item_id, 0, b"x" * 40)[:-2]
+    assert dropped == [], "another post's"
+    offer(one, parcels[0])
+    second, third = (each.item_id for each in parcels[1:])
+    kept = one.part_received("DEL", second, 40, b"x" * 20)[0]
+    assert kept == act.StorePart(second, 40, b"x" * 20), "the first had given way to the third"
+    assert one.part_received("DEL", second, 60, b"x" * 30)[0] == act.DropIntake(third, with_body=True)
+    assert offer(one, parcels[1]) == [answer(parcels[1], Verdict.WANT, 90)]
+
+
+def test_a_beginning_that_stands_still_is_forgotten_and_one_that_goes_on_is_not() -> None:
+    one, now = receiver(), 1_000_000
+    offer(one, envelope())
+    assert one.expired(0) == [] and one.expired(now) == []
+    assert one.expired(now + STALE_SECONDS) == []
+    one.part_received("DEL", envelope().item_id, 0, b"x")
+    assert one.expired(now + STALE_SECONDS + 1) == [] and one.expired(now + 2 * STALE_SECONDS + 1) == []
+    assert one.expired(now + 2 * STALE_SECONDS + 2) == [act.DropIntake(envelope().item_id, with_body=True)]
+    assert offer(one, envelope())[-1] == answer(envelope(), Verdict.WANT)
 
 
 def test_expired_beginnings_are_forgotten() -> None:
