@@ -54,7 +54,8 @@ def take_nak(session: Session, content: bytes, then: Callable[[Transaction], Non
         is_here = bool(envelope_id) and transaction.has_envelope(envelope_id)
         if is_here and (known is None or nak.size > known.size):
             times = () if known is None else known.times
-            asked = Ask(envelope_id, nak.terminal_id, OPEN, session.clock(), nak.size, nak.reason, b"", times)
+            state = ALLOWED if known is not None and known.state == ALLOWED else OPEN
+            asked = Ask(envelope_id, nak.terminal_id, state, session.clock(), nak.size, nak.reason, b"", times)
             transaction.put_ask(asked)
         then(transaction)
 
