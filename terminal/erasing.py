@@ -17,8 +17,9 @@ from terminal.view import ProvedState
 
 GRACE_SECONDS = 7 * 86_400
 HEADQUARTERS_GRACE_SECONDS = 72 * 3600
-MOST_BETWEEN_SECONDS = 86_400
-"""Two synchronisations that lie further apart do not show that the terminal was connected between them."""
+MOST_BETWEEN_SECONDS = 2 * 86_400
+"""Two looks that lie further apart do not show that the terminal was connected between them. A quiet ledger has no
+block but those of the daily prekeys."""
 CONNECTED, LOOKED_AT = "connected-seconds", "connected-looked-at"
 ENVELOPE = 1
 

@@ -56,7 +56,7 @@ def take_nak(session: Session, content: bytes, then: Callable[[Transaction], Non
             times = () if known is None else known.times
             state = ALLOWED if known is not None and known.state == ALLOWED else OPEN
             asked = Ask(envelope_id, nak.terminal_id, state, session.clock(), nak.size, nak.reason, b"", times)
-            transaction.put_ask(asked)
+            transaction.put_ask(replace(asked, delivered=_has_delivered(transaction, asked)))
         then(transaction)
 
 
@@ -97,17 +97,16 @@ def _verified(session: Session, content: bytes, state: ProvedState) -> Nak:
 def _answer(session: Session, asked: Ask) -> None:
     with session.store.transaction() as transaction:
         record = next((one for _, one in transaction.find_cables(asked.envelope_id)), None)
-        delivered = any(
-            one.kind == ReceiptKind.DELIVERED and one.terminal_id == asked.terminal_id
-            for one in transaction.receipts(asked.envelope_id)
-        )
-    if record is None or not record.cek:
-        return _close(session, asked, "nak-key-gone", "the content key is no longer kept here")
-    if record.terminal_id != session.terminal_id and asked.state != ALLOWED:
-        if delivered:
-            return _close(session, asked, "nak-delivered", "it has confirmed the cable before", OFFICER)
+        delivered = _has_delivered(transaction, asked)
+    if record is not None and record.terminal_id != session.terminal_id and asked.state != ALLOWED:
+        if delivered and not asked.delivered:
+            return _settle(session, asked)
         if abs(session.clock() - asked.at) < DEPUTY_SECONDS:
             return None
+        if delivered:
+            return _close(session, asked, "nak-delivered", "it has confirmed the cable before", OFFICER)
+    if record is None or not record.cek:
+        return _close(session, asked, "nak-key-gone", "the content key is no longer kept here")
     try:
         judged = _judge(session, record, asked)
     except Refused as problem:
@@ -191,6 +190,19 @@ def _numbers(session: Session, transaction: Transaction, record: CableRecord, te
     if not used:
         transaction.set_counter("sent", terminal_id, n)
     return n, used if record.terminal_id == session.terminal_id else 0
+
+
+def _has_delivered(transaction: Transaction, asked: Ask) -> bool:
+    return any(
+        one.kind == ReceiptKind.DELIVERED and one.terminal_id == asked.terminal_id
+        for one in transaction.receipts(asked.envelope_id)
+    )
+
+
+def _settle(session: Session, asked: Ask) -> None:
+    """The terminal that sealed has answered: the cable is delivered since it was asked for."""
+    with session.store.transaction() as transaction:
+        transaction.put_ask(replace(asked, state=ANSWERED))
 
 
 def _close(session: Session, asked: Ask, code: str, text: str, state: str = REFUSED) -> None:

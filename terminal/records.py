@@ -152,7 +152,8 @@ class Ask(Record):
     """Somebody asks again: terminal `terminal_id` for `envelope_id`; this terminal itself, or a colleague elsewhere.
 
     `size`: S of its newest NAK: an older one is a replay. `times`: when it was answered, or, if it is this terminal's
-    own, asked; POSIX seconds, the last few. `state`: GAP has no envelope: numbers of `terminal_id` are missing.
+    own, asked; POSIX seconds, the last few. `delivered`: it had confirmed the cable before it asked. `state`: GAP has
+    no envelope: numbers of `terminal_id` are missing.
     """
 
     envelope_id: bytes
@@ -163,6 +164,7 @@ class Ask(Record):
     reason: int = 0
     bundle_hash: bytes = b""
     times: tuple[int, ...] = ()
+    delivered: bool = False
 
     @property
     def is_open(self) -> bool:

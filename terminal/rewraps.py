@@ -106,7 +106,6 @@ def _tell_missing(
     envelope_id = rewrap.envelope_id
     text = f"cable {envelope_id.hex()} of {by.post} was sent to this terminal and has not come"
     with session.store.transaction() as transaction:
-        if content.replaced_terminal_id == by.terminal_id:
-            _note(session, transaction, rewrap, content, by)
+        note_number(session, transaction, by.terminal_id, content.n, envelope_id, by.post)
         transaction.add_aside(Aside(envelope_id, MISSING, text, by.post, session.clock(), envelope_id=envelope_id))
         then(transaction)

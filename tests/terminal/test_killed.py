@@ -212,6 +212,26 @@ def test_asking_answering_and_opening_survive_a_kill_anywhere(
     assert reader.run(lambda terminal: _expect_opened(terminal))
 
 
+def test_erasing_old_prekeys_survives_a_kill_anywhere(ministry: Ministry, sender: Killable, reader: Killable) -> None:
+    """Twelve days of synchronisations, two a day: whatever is cut, the newest prekeys stay, and open what comes."""
+    for _ in range(22):
+        ministry.now += 43_200
+        reader.run(lambda terminal: terminal.sync())
+    before = _epochs(reader)
+    for _ in range(2):
+        ministry.now += 43_200
+        _sweep(reader, lambda terminal: terminal.sync())
+    after = _epochs(reader)
+    assert before[0] > 1 and after[0] > before[0] and after == list(range(after[0], after[-1] + 1))
+    sender.run(lambda terminal: terminal.send(Composition(("DEL",), 2, 3, "Trade", "Text."), accept_stale=True))
+    reader.run(lambda terminal: terminal.sync())
+    assert reader.run(lambda terminal: _expect(terminal, 1))
+
+
+def _epochs(killable: Killable) -> list[int]:
+    return [one.epoch for one in Folder(killable.path).load_keyring(PASSPHRASE).prekeys]
+
+
 NAK, REWRAP = 5, 6
 
 

@@ -125,6 +125,7 @@ def test_a_colleague_leaves_it_to_the_officer_if_the_cable_was_delivered(ministr
     deputy = officer("DHA", "second")
     deputy.sync()
     hand_in(reader, nak_of(reader, sent))
+    deputy.sync()
     ministry.now += naks.DEPUTY_SECONDS
     deputy.sync()
     assert codes(deputy) == ["nak-delivered"] and not items(ministry, reader, REWRAP)
@@ -132,6 +133,19 @@ def test_a_colleague_leaves_it_to_the_officer_if_the_cable_was_delivered(ministr
     assert len(items(ministry, reader, REWRAP)) == 1
     reader.sync()
     assert codes(reader) == []
+
+
+def test_a_colleague_has_nothing_to_do_when_the_sender_has_answered(ministry: Ministry, officer: Officers) -> None:
+    sender, reader, _ = lost(ministry, officer)
+    deputy = officer("DHA", "second")
+    deputy.sync()
+    sender.sync()
+    reader.sync()
+    ministry.now += naks.DEPUTY_SECONDS
+    deputy.sync()
+    assert len(items(ministry, reader, REWRAP)) == 1 and codes(deputy) == []
+    with deputy.session.store.transaction() as transaction:
+        assert transaction.asks() == []
 
 
 def test_two_answers_open_one_cable_and_count_both_numbers(ministry: Ministry, officer: Officers) -> None:
