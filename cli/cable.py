@@ -157,6 +157,31 @@ def track(place: Place, cable_id: bytes, as_json: bool) -> None:
         emit(data, as_json, track_text(data))
 
 
+@cable.command("rewrap")
+@click.argument("cable_id", type=CABLE_ID)
+@at_terminal
+@json_option
+def rewrap(place: Place, cable_id: bytes, as_json: bool) -> None:
+    """Answer the terminals that asked too often in a day for a cable's key."""
+    with place.open() as terminal:
+        _sync(terminal)
+        record = terminal.find(cable_id)
+        emit({"cable_id": record.cable_id.hex(), "answered": terminal.rewrap(cable_id)}, as_json)
+
+
+@cable.command("except")
+@click.argument("cable_id", type=CABLE_ID)
+@click.argument("post")
+@at_terminal
+@json_option
+def except_post(place: Place, cable_id: bytes, post: str, as_json: bool) -> None:
+    """Put an addressee on a cable's exception list: its DELIVERED is waited for no more."""
+    with place.open() as terminal:
+        _sync(terminal)
+        record = terminal.except_post(cable_id, post)
+        emit({"cable_id": record.cable_id.hex(), "excepted": list(record.excepted)}, as_json)
+
+
 @cable.command("proof")
 @click.argument("cable_id", type=CABLE_ID)
 @option("--out", type=FILE, required=True)

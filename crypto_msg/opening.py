@@ -10,6 +10,7 @@ from crypto_msg.cable import Draft, Inner, Kind, posts_of
 from crypto_msg.content import split_files, split_signatures, split_stream
 from crypto_msg.envelope import check_envelope_signature, check_form, check_network, verify_body
 from crypto_msg.hints import DO_NOT_RELY, SYNCHRONISE
+from crypto_msg.rewrap import Content
 from crypto_msg.rules import Signers, View, check_expansions, check_release, check_signers, is_reader
 from crypto_msg.segments import Buffer, ContentKeys, open_body
 from crypto_msg.signatures import DraftSignature, expected_signatures, released_bytes, verify_signatures
@@ -36,8 +37,8 @@ class Reader:
 class OpenedCable:
     """A cable, draft or countersignature of which every check held.
 
-    `n` numbers the originating terminal's wraps for this one. `signers` are the officers as the view showed them: if
-    one was revoked at an index after S, the cable stands only if its anchor is below that index.
+    `n` numbers the wraps for this terminal of the one that wrapped the key. `signers` are the officers as the view
+    showed them: if one was revoked at an index after S, the cable stands only if its anchor is below that index.
     """
 
     envelope_id: bytes
@@ -54,8 +55,8 @@ class OpenedCable:
     n: int
 
 
-def open_cable(head: Head, body: Buffer, reader: Reader) -> OpenedCable:
-    """Open and check an envelope of any kind.
+def open_cable(head: Head, body: Buffer, reader: Reader, rewrap: Content | None = None) -> OpenedCable:
+    """Open and check an envelope of any kind. `rewrap`: an opened re-wrap, which step 4 then takes for the wrap.
 
     1. sizes and canonical form of head and outer, every wrap under the wraps root
     2. the envelope is for this network
@@ -76,8 +77,8 @@ def open_cable(head: Head, body: Buffer, reader: Reader) -> OpenedCable:
     origin = reader.view.terminal(outer.terminal_id)
     check_envelope_signature(head, outer, origin, reader.verifier)  # 3
     envelope_id = head.envelope_id
-    context = WrapContext(envelope_id, outer.terminal_id)
-    cek, n = open_wrap(_own_wrap(head, reader.terminal_id), reader.prekeys, context)  # 4
+    wrap, context = _own_wrap(head, reader.terminal_id), WrapContext(envelope_id, outer.terminal_id)
+    cek, n = (rewrap.cek, rewrap.n) if rewrap else open_wrap(wrap, reader.prekeys, context)  # 4
     keys = ContentKeys.from_cek(cek)
     if keys.commitment != outer.cek_commit:  # 5
         raise VerificationFailed(

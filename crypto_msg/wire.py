@@ -145,6 +145,47 @@ class SealedReceipt:
     sealed: bytes
 
 
+@dataclass(frozen=True, slots=True)
+class Nak:
+    """What a terminal asks for again: a cable by its envelope id, or by the number `n` of a wrap that never came."""
+
+    envelope_id: bytes
+    terminal_id: bytes
+    reason: int
+    bundle_hash: bytes
+    size: int
+    origin_terminal_id: bytes
+    n: int
+
+
+@dataclass(frozen=True, slots=True)
+class SignedNak:
+    """The canonical Nak and its terminal's signature."""
+
+    nak: bytes
+    signature: Signature | None
+
+
+@dataclass(frozen=True, slots=True)
+class Rewrap:
+    """A content key sealed again for one terminal, by a terminal of the originating post."""
+
+    envelope_id: bytes
+    terminal_id: bytes
+    bundle_hash: bytes
+    by_terminal_id: bytes
+    size: int
+    sealed: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class SignedRewrap:
+    """The canonical Rewrap and the re-wrapping terminal's signature."""
+
+    rewrap: bytes
+    signature: Signature | None
+
+
 CODEC = Codec(
     {
         Outer: cable_pb2.Outer,
@@ -165,6 +206,10 @@ CODEC = Codec(
         Receipt: cable_pb2.Receipt,
         SignedReceipt: cable_pb2.SignedReceipt,
         SealedReceipt: cable_pb2.SealedReceipt,
+        Nak: cable_pb2.Nak,
+        SignedNak: cable_pb2.SignedNak,
+        Rewrap: cable_pb2.Rewrap,
+        SignedRewrap: cable_pb2.SignedRewrap,
         Signature: ledger_pb2.Signature,
     }
 )

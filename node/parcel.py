@@ -17,6 +17,8 @@ class ItemKind(IntEnum):
     DELIVERED = 2
     SEALED_RECEIPT = 3
     PROOF = 4
+    NAK = 5
+    REWRAP = 6
 
 
 class Verdict(IntEnum):

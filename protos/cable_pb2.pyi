@@ -648,3 +648,141 @@ class SealedReceipt(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___SealedReceipt: _TypeAlias = SealedReceipt  # noqa: Y015
+
+@_typing.final
+class Nak(_message.Message):
+    """--- asking again ----------------------------------------------------------------------------------
+
+    A terminal of an addressed post cannot open its wrap, or misses a wrap by its number (docs/protocol/rewrap.md).
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ENVELOPE_ID_FIELD_NUMBER: _builtins.int
+    TERMINAL_ID_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    BUNDLE_HASH_FIELD_NUMBER: _builtins.int
+    SIZE_FIELD_NUMBER: _builtins.int
+    ORIGIN_TERMINAL_ID_FIELD_NUMBER: _builtins.int
+    N_FIELD_NUMBER: _builtins.int
+    envelope_id: _builtins.bytes
+    """32; empty for reason 3"""
+    terminal_id: _builtins.bytes
+    """that asks"""
+    reason: _builtins.int
+    """1 prekey gone, 2 bad wrap, 3 never came"""
+    bundle_hash: _builtins.bytes
+    """of its current bundle"""
+    size: _builtins.int
+    """S: the newest checkpoint it has verified"""
+    origin_terminal_id: _builtins.bytes
+    """that sealed"""
+    n: _builtins.int
+    """reason 3: the number that is missing; else 0"""
+    def __init__(
+        self,
+        *,
+        envelope_id: _builtins.bytes = ...,
+        terminal_id: _builtins.bytes = ...,
+        reason: _builtins.int = ...,
+        bundle_hash: _builtins.bytes = ...,
+        size: _builtins.int = ...,
+        origin_terminal_id: _builtins.bytes = ...,
+        n: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["bundle_hash", b"bundle_hash", "envelope_id", b"envelope_id", "n", b"n", "origin_terminal_id", b"origin_terminal_id", "reason", b"reason", "size", b"size", "terminal_id", b"terminal_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Nak: _TypeAlias = Nak  # noqa: Y015
+
+@_typing.final
+class SignedNak(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAK_FIELD_NUMBER: _builtins.int
+    SIGNATURE_FIELD_NUMBER: _builtins.int
+    nak: _builtins.bytes
+    @_builtins.property
+    def signature(self) -> _ledger_pb2.Signature:
+        """terminal, purpose "nak" """
+
+    def __init__(
+        self,
+        *,
+        nak: _builtins.bytes = ...,
+        signature: _ledger_pb2.Signature | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["signature", b"signature"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["nak", b"nak", "signature", b"signature"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SignedNak: _TypeAlias = SignedNak  # noqa: Y015
+
+@_typing.final
+class Rewrap(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ENVELOPE_ID_FIELD_NUMBER: _builtins.int
+    TERMINAL_ID_FIELD_NUMBER: _builtins.int
+    BUNDLE_HASH_FIELD_NUMBER: _builtins.int
+    BY_TERMINAL_ID_FIELD_NUMBER: _builtins.int
+    SIZE_FIELD_NUMBER: _builtins.int
+    SEALED_FIELD_NUMBER: _builtins.int
+    envelope_id: _builtins.bytes
+    terminal_id: _builtins.bytes
+    """for whom"""
+    bundle_hash: _builtins.bytes
+    """sealed to"""
+    by_terminal_id: _builtins.bytes
+    """a terminal of the originating post"""
+    size: _builtins.int
+    """S at which it was judged"""
+    sealed: _builtins.bytes
+    """1,216: HPKE of CEK || u64 n || replaced terminal id || u64 replaced n"""
+    def __init__(
+        self,
+        *,
+        envelope_id: _builtins.bytes = ...,
+        terminal_id: _builtins.bytes = ...,
+        bundle_hash: _builtins.bytes = ...,
+        by_terminal_id: _builtins.bytes = ...,
+        size: _builtins.int = ...,
+        sealed: _builtins.bytes = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["bundle_hash", b"bundle_hash", "by_terminal_id", b"by_terminal_id", "envelope_id", b"envelope_id", "sealed", b"sealed", "size", b"size", "terminal_id", b"terminal_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Rewrap: _TypeAlias = Rewrap  # noqa: Y015
+
+@_typing.final
+class SignedRewrap(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REWRAP_FIELD_NUMBER: _builtins.int
+    SIGNATURE_FIELD_NUMBER: _builtins.int
+    rewrap: _builtins.bytes
+    @_builtins.property
+    def signature(self) -> _ledger_pb2.Signature:
+        """terminal, purpose "rewrap" """
+
+    def __init__(
+        self,
+        *,
+        rewrap: _builtins.bytes = ...,
+        signature: _ledger_pb2.Signature | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["signature", b"signature"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["rewrap", b"rewrap", "signature", b"signature"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SignedRewrap: _TypeAlias = SignedRewrap  # noqa: Y015

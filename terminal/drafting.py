@@ -73,14 +73,15 @@ def _seal(
     _check_releaser(session, judged, written, readers)
     at = session.clock()
     with session.store.transaction() as transaction:
+        recipients = recipients_of(transaction, judged, readers)
         sealed = seal_draft(
             station_of(session, judged),
             Message(written, composed.attachments),
             signature,
-            recipients_of(transaction, judged, readers),
+            recipients,
             secrets.token_bytes,
         )
-        outcome = Outcome(kind, composed, sealed, judged, (signature,))
+        outcome = Outcome(kind, composed, sealed, judged, (signature,), recipients)
         record = keep(session, transaction, outcome, readers, at)
     reach()
     return record

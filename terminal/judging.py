@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from crypto_msg.cable import Draft, Expansion, Kind, posts_of
 from crypto_msg.prekey import VerifiedBundle
@@ -18,10 +18,11 @@ from ledger.names import is_code
 from ledger.records import Officer
 from ledger.state import post_key
 from protos.errors import VerificationFailed
+from terminal.askrows import SENT
 from terminal.compose import Composed
 from terminal.outgoing import CABLE
 from terminal.recipients import Seat, fetch_bundles, left_out, make_recipients, seats_of
-from terminal.records import AWAITING, CO_RELEASED, DRAFTS, OUT, RELEASED, Aside, CableRecord, Job, Sealed
+from terminal.records import AWAITING, CO_RELEASED, DRAFTS, OUT, RELEASED, Aside, CableRecord, Job, Sealed, WrapNumber
 from terminal.session import Session
 from terminal.store import Transaction
 from terminal.view import ProvedState, check_fresh
@@ -110,6 +111,7 @@ class Outcome:
     sealed: SealedEnvelope
     judged: Judged
     signatures: tuple[DraftSignature, ...]
+    recipients: tuple[Recipient, ...] = ()
 
 
 def keep(session: Session, transaction: Transaction, outcome: Outcome, readers: MayRead, at: int) -> CableRecord:
@@ -118,6 +120,11 @@ def keep(session: Session, transaction: Transaction, outcome: Outcome, readers: 
     transaction.add_envelope(record.envelope_id, Sealed(sealed.envelope.head, sealed.envelope.body))
     transaction.add_cable(record)
     transaction.add_job(Job(CABLE, record.envelope_id, salt=sealed.inner.anchor_salt))
+    posts = {seat.terminal.terminal_id: seat.terminal.post for seat in outcome.judged.seats}
+    for one in outcome.recipients:
+        if one.n:
+            number = WrapNumber(one.terminal_id, one.n, record.envelope_id, posts[one.terminal_id])
+            transaction.note_wrap(SENT, number)
     for seat in left_out(outcome.judged.seats, outcome.judged.bundles, readers):
         transaction.add_aside(_left_out_alarm(record, seat, at))
     close_drafts(transaction, record)
@@ -130,7 +137,7 @@ def close_drafts(transaction: Transaction, record: CableRecord) -> None:
         return
     for number, one in transaction.find_cables(record.cable_id):
         if one.box == DRAFTS and one.draft == record.draft:
-            transaction.change_cable(number, one.with_state(RELEASED))
+            transaction.change_cable(number, replace(one, state=RELEASED, cek=b""))
 
 
 def _record(session: Session, outcome: Outcome, at: int) -> CableRecord:

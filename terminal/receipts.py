@@ -9,6 +9,7 @@ from crypto_msg.receipt import contradicts, open_receipt, read_receipt, verify_r
 from crypto_msg.wire import Receipt
 from keys.signing import DirectVerifier
 from ledger.state import terminal_key
+from terminal.exceptions import forget_key
 from terminal.records import Aside, ReceiptRecord
 from terminal.session import Session
 from terminal.store import Transaction
@@ -33,6 +34,7 @@ def take_receipt(session: Session, content: bytes, sealed: bool, then: Callable[
             transaction.add_aside(_alarm(session, receipt, signed, "receipt-contradicts", text))
         else:
             transaction.add_receipt(_record(receipt, signed))
+            forget_key(transaction, receipt.envelope_id)
         then(transaction)
 
 

@@ -4,32 +4,28 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from crypto_msg.cable import Kind
 from crypto_msg.envelope import check_network, decode_head, read_outer
-from crypto_msg.opening import OpenedCable, Reader, open_cable
-from crypto_msg.receipt import ReceiptKind
-from crypto_msg.segments import body_length
-from crypto_msg.wire import CODEC, Head, Receipt
+from crypto_msg.opening import open_cable
 from crypto_msg.wraps import NotForYou
-from keys.signing import DirectVerifier
-from ledger.checkpoint import Checkpoint
 from ledger.state import terminal_key
 from node.wire import InboxItem
 from protos.errors import DutabartaError, Malformed, Unavailable, VerificationFailed
+from terminal.counting import note_number
 from terminal.failpoint import reach
 from terminal.inbox import next_items, set_position
-from terminal.judging import close_drafts
-from terminal.own_receipts import add_own_receipt, own_receipt, repeat_delivered
+from terminal.keeping import fetch_body, keep_opened, keep_unopened, kept_body, reader_of
+from terminal.naks import take_nak
+from terminal.own_receipts import repeat_delivered
 from terminal.proofs import take_proof
 from terminal.receipts import take_receipt
-from terminal.records import AWAITING, CO_RELEASED, DRAFTS, IN, NEW, OUT, RELEASED, Aside, CableRecord, Sealed
+from terminal.records import Aside, Sealed
+from terminal.rewraps import take_rewrap
 from terminal.session import Session
-from terminal.store import Transaction
-from terminal.view import DoubtfulNode, ProvedState
+from terminal.view import DoubtfulNode
 
 TRIES = 5
 """How many further synchronisations try an item that did not hold."""
-ENVELOPE, DELIVERED, SEALED_RECEIPT, ITEM_PROOF = 1, 2, 3, 4
+ENVELOPE, DELIVERED, SEALED_RECEIPT, ITEM_PROOF, NAK, REWRAP = 1, 2, 3, 4, 5, 6
 
 
 @dataclass(slots=True)
@@ -118,97 +114,31 @@ def _take_envelope(session: Session, item: InboxItem, received: Received) -> Non
     outer = read_outer(head)
     check_network(outer, session.network_id)
     state = session.view.at(outer.size_seen, (terminal_key(outer.terminal_id), terminal_key(session.terminal_id)))
-    body = _fetch_body(session, head)
-    opened = _open(session, head, body, state)
-    receipt = _delivered(session, opened, session.view.seen or state.checkpoint)
+    body = kept_body(session, head.envelope_id) or fetch_body(session, head)
+    try:
+        opened = open_cable(head, body, reader_of(session, state))
+    except VerificationFailed as problem:
+        keep_unopened(session, head, Sealed(item.content, body), problem)
+        raise
+    newest = session.view.seen or state.checkpoint
     with session.store.transaction() as transaction:
-        _note_number(session, transaction, opened)
-        record = _record(session, opened)
-        transaction.add_envelope(head.envelope_id, Sealed(item.content, body))
-        transaction.add_cable(record)
-        close_drafts(transaction, record)
-        if opened.outer.kind == Kind.CABLE and _is_addressed(session, opened):
-            add_own_receipt(session, transaction, receipt)
+        note_number(session, transaction, outer.terminal_id, opened.n, head.envelope_id, outer.post)
+        keep_opened(session, transaction, opened, Sealed(item.content, body), newest)
         set_position(transaction, item)
     received.cables += 1
-
-
-def _open(session: Session, head: Head, body: bytes, at_s: ProvedState) -> OpenedCable:
-    reader = Reader(session.network_id, session.terminal_id, session.keyring.prekeys_by_hash, at_s, DirectVerifier())
-    return open_cable(head, body, reader)
-
-
-def _fetch_body(session: Session, head: Head) -> bytes:
-    """The sealed body, never more than the head announces. Raises `VerificationFailed("body-changed")`."""
-    length = body_length(read_outer(head).padded_length)
-    body = bytearray()
-    for piece in session.desk.body(head.envelope_id):
-        body += piece
-        if len(body) > length:
-            raise VerificationFailed("body-changed", f"the body is longer than {length} bytes", hint="tell HQ")
-    if len(body) < length:
-        raise Unavailable("body-cut", "the node broke off in the middle of a cable", hint="try again")
-    return bytes(body)
-
-
-def _delivered(session: Session, opened: OpenedCable, newest: Checkpoint) -> Receipt:
-    return own_receipt(session, ReceiptKind.DELIVERED, opened.envelope_id, opened.body_root, opened.inner_hash, newest)
-
-
-def _record(session: Session, opened: OpenedCable) -> CableRecord:
-    kind = Kind(opened.outer.kind)
-    own_post = opened.draft.post == session.config.post
-    box = DRAFTS if kind != Kind.CABLE else OUT if own_post and not _is_addressed(session, opened) else IN
-    signers = opened.signers
-    releasers = [*signers.co_releasers, *([signers.releaser] if signers.releaser else [])]
-    return CableRecord(
-        box=box,
-        state=_STATE_OF_DRAFT.get(kind) or (NEW if box == IN else RELEASED),
-        kind=kind,
-        cable_id=opened.draft.cable_id,
-        draft=opened.inner.draft,
-        attachments=opened.attachments,
-        envelope_id=opened.envelope_id,
-        inner=CODEC.encode(opened.inner),
-        post=opened.outer.post,
-        terminal_id=opened.outer.terminal_id,
-        posts=opened.posts,
-        size_seen=opened.outer.size_seen,
-        body_root=opened.body_root,
-        cek=opened.cek if own_post else b"",
-        at=session.clock(),
-        n=opened.n,
-        drafter=signers.drafter.officer_id if signers.drafter else b"",
-        releasers=tuple(one.officer_id for one in releasers),
-        signatures=tuple((str(one.purpose), one.key_id, one.signature) for one in opened.draft_signatures),
-    )
-
-
-_STATE_OF_DRAFT = {Kind.DRAFT: AWAITING, Kind.COUNTERSIGNATURE: CO_RELEASED}
-
-
-def _is_addressed(session: Session, opened: OpenedCable) -> bool:
-    expanded = {one.collective: one.posts for one in opened.inner.expansions}
-    addressees = (*opened.draft.action, *opened.draft.info)
-    return any(session.config.post in expanded.get(one.name, (one.name,)) for one in addressees)
-
-
-def _note_number(session: Session, transaction: Transaction, opened: OpenedCable) -> None:
-    """n counts the wraps one terminal made for this one: what is missing is on its way or lost, a repeat is a clone."""
-    origin = opened.outer.terminal_id
-    numbers = transaction.numbers(origin)
-    if opened.n < 1 or numbers.has(opened.n):
-        text = f"terminal {origin.hex()[:16]} used wrap number {opened.n} again: it was restored or copied"
-        code = "wrap-number-repeated"
-        key = about = opened.envelope_id
-        transaction.add_aside(Aside(key, code, text, opened.outer.post, session.clock(), envelope_id=about))
-    else:
-        transaction.set_numbers(origin, numbers.with_number(opened.n))
 
 
 def _take_receipt(session: Session, item: InboxItem, received: Received) -> None:
     take_receipt(session, item.content, item.kind == SEALED_RECEIPT, lambda t: set_position(t, item))
     received.receipts += 1
+
+
+def _take_nak(session: Session, item: InboxItem, _received: Received) -> None:
+    take_nak(session, item.content, lambda t: set_position(t, item))
+
+
+def _take_rewrap(session: Session, item: InboxItem, received: Received) -> None:
+    received.cables += take_rewrap(session, item.content, lambda t: set_position(t, item))
 
 
 def _take_proof(session: Session, item: InboxItem, received: Received) -> None:
@@ -221,4 +151,6 @@ _TAKERS = {
     DELIVERED: _take_receipt,
     SEALED_RECEIPT: _take_receipt,
     ITEM_PROOF: _take_proof,
+    NAK: _take_nak,
+    REWRAP: _take_rewrap,
 }

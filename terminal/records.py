@@ -43,7 +43,7 @@ class CableRecord(Record):
     `state`: in: new, read, acknowledged, undeliverable; out: released; drafts: awaiting release, co-released, released.
     `drafter`, `releasers`: officer ids (16 bytes) as they stood at S. `signatures`: (purpose, key id, signature) over
     the draft bytes, for whoever releases. `n` numbers the originating terminal's wraps for this one. `handed_in_at`:
-    when the own node had taken what was sealed here, POSIX seconds.
+    when the own node had taken what was sealed here, POSIX seconds. `excepted`: posts on the exception list.
     """
 
     box: str
@@ -66,6 +66,7 @@ class CableRecord(Record):
     releasers: tuple[bytes, ...] = ()
     signatures: tuple[tuple[str, bytes, bytes], ...] = ()
     handed_in_at: int = 0
+    excepted: tuple[str, ...] = ()
 
     def with_state(self, state: str) -> CableRecord:
         """The same cable, gone on to `state`."""
@@ -131,6 +132,56 @@ class Aside(Record):
     def is_item(self) -> bool:
         """Whether this is an item of the inbox, not an alarm of the terminal's own."""
         return self.wire_kind > 0
+
+
+@dataclass(frozen=True, slots=True)
+class WrapNumber(Record):
+    """Number `n` of the wraps that one terminal made for another, and the envelope that it was used for.
+
+    `terminal_id`, `post`: the other one: for whom this terminal wrapped, or who wrapped for this one.
+    """
+
+    terminal_id: bytes
+    n: int
+    envelope_id: bytes
+    post: str
+
+
+@dataclass(frozen=True, slots=True)
+class Ask(Record):
+    """Somebody asks again: terminal `terminal_id` for `envelope_id`; this terminal itself, or a colleague elsewhere.
+
+    `size`: S of its newest NAK: an older one is a replay. `times`: when it was answered, or, if it is this terminal's
+    own, asked; POSIX seconds, the last few. `delivered`: it had confirmed the cable before it asked. `state`: GAP has
+    no envelope: numbers of `terminal_id` are missing.
+    """
+
+    envelope_id: bytes
+    terminal_id: bytes
+    state: str
+    at: int
+    size: int = 0
+    reason: int = 0
+    bundle_hash: bytes = b""
+    times: tuple[int, ...] = ()
+    delivered: bool = False
+
+    @property
+    def is_open(self) -> bool:
+        """Whether this terminal has still to do something about it."""
+        return self.state in (OPEN, ALLOWED, GAP)
+
+
+OPEN, ALLOWED, GAP, ANSWERED, REFUSED, OFFICER, OWN = (
+    "open",
+    "allowed",
+    "gap",
+    "answered",
+    "refused",
+    "officer",
+    "own",
+)
+"""States of an Ask. OFFICER: too many in a day, he decides; ALLOWED: he has."""
 
 
 def _frozen(value: Any) -> Any:

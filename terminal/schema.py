@@ -20,7 +20,8 @@ from sqlalchemy import (
 
 from protos.errors import Malformed
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
+"""2 added `wrap` and `ask`."""
 metadata = MetaData()
 
 setting = Table("setting", metadata, Column("name", String, primary_key=True), Column("content", LargeBinary))
@@ -57,6 +58,20 @@ job = Table(
 counter = Table("counter", metadata, Column("slot", LargeBinary, primary_key=True), Column("content", LargeBinary))
 proof = Table("proof", metadata, Column("envelope", LargeBinary, primary_key=True), Column("content", LargeBinary))
 aside = Table("aside", metadata, Column("slot", LargeBinary, primary_key=True), Column("content", LargeBinary))
+wrap = Table(
+    "wrap",
+    metadata,
+    Column("slot", LargeBinary, primary_key=True),
+    Column("envelope", LargeBinary, index=True),
+    Column("content", LargeBinary, nullable=False),
+)
+ask = Table(
+    "ask",
+    metadata,
+    Column("slot", LargeBinary, primary_key=True),
+    Column("open", Integer, nullable=False),
+    Column("content", LargeBinary, nullable=False),
+)
 
 
 def open_engine(path: Path) -> Engine:
@@ -77,11 +92,11 @@ def open_engine(path: Path) -> Engine:
 
 
 def prepare(connection: Connection) -> None:
-    """Make the tables of a new store. Raises `Malformed("store-version")` for one of another schema."""
+    """Make the tables that a store has not yet. Raises `Malformed("store-version")` for one of another schema."""
     version = connection.exec_driver_sql("PRAGMA user_version").scalar_one()
     if version == SCHEMA_VERSION:
         return
-    if version:
+    if version > SCHEMA_VERSION:
         raise Malformed(
             "store-version", f"the store has schema {version}, this program knows {SCHEMA_VERSION}", hint="update it"
         )

@@ -46,16 +46,17 @@ def release(
     reach()
     step = Release(serial, year, format_dtg(at), judged.expansions)
     with session.store.transaction() as transaction:
+        recipients = recipients_of(transaction, judged, readers)
         sealed = seal_cable(
             station_of(session, judged),
             Message(draft, composed.attachments),
             step,
             signatures,
             session.keyring.officer_signer,
-            recipients_of(transaction, judged, readers),
+            recipients,
             secrets.token_bytes,
         )
-        outcome = Outcome(Kind.CABLE, composed, sealed, judged, tuple(signatures))
+        outcome = Outcome(Kind.CABLE, composed, sealed, judged, tuple(signatures), recipients)
         record = keep(session, transaction, outcome, readers, at)
     reach()
     return record

@@ -15,6 +15,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from ledger.proof import TlogProof
 from protos.errors import Unavailable
 from terminal.asides import AsideRows
+from terminal.askrows import AskRows
 from terminal.failpoint import reach
 from terminal.numbers import Numbers
 from terminal.records import CableRecord, Job, ReceiptRecord, Sealed
@@ -52,7 +53,7 @@ class Store:
             ) from problem
 
 
-class Transaction(AsideRows):
+class Transaction(AsideRows, AskRows):
     """Typed reads and writes on the store. Ids go in as they are and are stored as tags."""
 
     # settings: small durable values by name

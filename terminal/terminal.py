@@ -13,10 +13,14 @@ from protos.errors import Refused
 from terminal import drafting, outgoing, prekeys, sending
 from terminal.anchors import missing_anchors
 from terminal.answers import answer
+from terminal.asking import ask_again
 from terminal.compose import Composed, Composition, compose
 from terminal.desk import Desk
+from terminal.erasing import note_emptied
+from terminal.exceptions import except_post, not_delivered
 from terminal.folder import Folder
 from terminal.lookup import find_cable, find_draft, signatures_of
+from terminal.naks import allow, answer_naks
 from terminal.names import names_of
 from terminal.proofs import Proved, prove
 from terminal.receive import Received, receive
@@ -47,6 +51,9 @@ class Terminal:
         outgoing.flush(self.session)
         self.session.view.newest()
         received = receive(self.session)
+        answer_naks(self.session)
+        ask_again(self.session)
+        note_emptied(self.session)
         outgoing.flush(self.session)
         return received
 
@@ -133,6 +140,24 @@ class Terminal:
         """How far a cable has come."""
         return track(self.session, self.find(any_id))
 
+    def rewrap(self, any_id: bytes) -> int:
+        """Answer once more whoever asked too often in a day for a cable: the officer's decision. How many.
+
+        Raises `Refused("nobody-asks")`.
+        """
+        count = allow(self.session, self.find(any_id))
+        if not count:
+            raise Refused(
+                "nobody-asks", "no terminal waits for your decision about this cable", hint="see `cable list`"
+            )
+        answer_naks(self.session)
+        outgoing.flush_if_possible(self.session)
+        return count
+
+    def except_post(self, any_id: bytes, post: str) -> CableRecord:
+        """Put an addressee of a cable on its exception list. Raises `Refused("not-outstanding")`."""
+        return except_post(self.session, *find_cable(self.session, any_id), post)
+
     def standing(self, record: CableRecord) -> Standing:
         """Where a cable is anchored, and why not to rely on it by what the ledger says now."""
         return standing(self.session, record)
@@ -162,10 +187,11 @@ class Terminal:
         return outgoing.waiting(self.session, record.envelope_id)
 
     def alarms(self) -> list[Aside]:
-        """What was kept aside, with its reasons, oldest first; then the cables whose anchor is overdue."""
+        """What was kept aside, with its reasons, oldest first; then the cables whose anchor or DELIVERED is overdue."""
         with self.session.store.transaction() as transaction:
             kept = transaction.asides()
-        return [*kept, *missing_anchors(self.session, self.cables(OUT))]
+        sent = self.cables(OUT)
+        return [*kept, *missing_anchors(self.session, sent), *not_delivered(self.session, sent)]
 
     # --- inside --------------------------------------------------------------------------------------------
 

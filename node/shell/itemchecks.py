@@ -7,12 +7,15 @@ from hashlib import sha256
 
 from crypto_msg.cable import Kind
 from crypto_msg.envelope import MAX_HEAD, check_head, read_outer
+from crypto_msg.nak import read_nak, verify_nak
 from crypto_msg.receipt import read_receipt, read_sealed_receipt, verify_receipt
+from crypto_msg.rewrap import read_rewrap, verify_rewrap
 from crypto_msg.segments import body_length
 from crypto_msg.wire import CODEC, Head, Outer
 from keys.signing import Verifier
 from ledger.names import is_code
 from ledger.proof import ItemProof, TlogProof
+from ledger.records import Terminal
 from ledger.state import State
 from node.courier import ItemKind, Parcel
 from node.store.courier import CourierItem, StoredEnvelope
@@ -145,6 +148,10 @@ class ItemChecks:
                 self._check_sealed(item, state)
             case ItemKind.PROOF:
                 ItemProof.decode(TlogProof.decode(item.head).extra)
+            case ItemKind.NAK:
+                self._check_nak(item, state)
+            case ItemKind.REWRAP:
+                self._check_rewrap(item, state)
 
     def envelope(self, head: bytes, state: State) -> tuple[Head, Outer]:
         """A head whose form, network and terminal's signature hold. Raises `Malformed` or `VerificationFailed`."""
@@ -184,6 +191,25 @@ class ItemChecks:
             raise Malformed("bad-item", "the item says another thing than its receipt")
         if terminal is None or terminal.post != item.parcel.destination:
             raise Refused("wrong-destination", "the receipt is sealed for another post")
+
+    def _check_nak(self, item: CourierItem, state: State) -> None:
+        terminal = state.terminal(read_nak(item.head).terminal_id)
+        nak = verify_nak(item.head, self._network_id, terminal, self._verifier)
+        _check_way(item, nak.envelope_id, terminal, state.terminal(nak.origin_terminal_id))
+
+    def _check_rewrap(self, item: CourierItem, state: State) -> None:
+        terminal = state.terminal(read_rewrap(item.head).by_terminal_id)
+        rewrap = verify_rewrap(item.head, self._network_id, terminal, self._verifier)
+        _check_way(item, rewrap.envelope_id, terminal, state.terminal(rewrap.terminal_id))
+
+
+def _check_way(item: CourierItem, envelope_id: bytes, signer: Terminal | None, to: Terminal | None) -> None:
+    """From its signer's post to the post of the terminal that it names, about one envelope, without a body."""
+    parcel = item.parcel
+    if signer is None or (item.envelope_id, parcel.origin, parcel.length) != (envelope_id, signer.post, 0):
+        raise Malformed("bad-item", "the item says another thing than its content")
+    if to is None or to.post != parcel.destination:
+        raise Refused("wrong-destination", "the item is for a terminal of another post")
 
 
 def posts_of(head: Head, state: State) -> set[str]:

@@ -17,6 +17,7 @@ from crypto_msg.wraps import split_head
 from ledger.state import State
 from node.actions import Item
 from node.courier import ItemKind, Parcel
+from node.shell.asking import Asking, asking_item
 from node.shell.itemchecks import ItemChecks, envelope_from, make_item, posts_of
 from node.shell.ledger import LedgerShell
 from node.shell.sending import Sending
@@ -169,7 +170,12 @@ class Mail:
     # --- receipts ------------------------------------------------------------------------------------------------
 
     def put_receipt(self, content: bytes, kind: int, envelope_id: bytes, salt: bytes, terminal_id: bytes) -> bytes:
-        """Store a terminal's receipt, queue it for the originating post, and anchor it; returns its item id."""
+        """Store a terminal's receipt, queue it for the originating post, and anchor it; returns its item id.
+
+        So with a NAK and a re-wrap, which go to the post of the terminal that they name, and are not anchored.
+        """
+        if kind in (ItemKind.NAK, ItemKind.REWRAP):
+            return self._put_asking(asking_item(kind, content, self._ledger.post, self._state), terminal_id)
         if kind not in _RECEIPTS or len(salt) not in (0, SALT_BYTES):
             raise Malformed("bad-receipt", "a receipt is of kind 2 or 3, with a salt of 32 bytes")
         with self._database.read() as tx:
@@ -187,6 +193,17 @@ class Mail:
                 add_item(tx, anchor, envelope_id)
         if salt:
             self._ledger.slots.add(anchor)
+        self._sending.queued([parcel])
+        self._ledger.pulse.beat()
+        return item.parcel.item_id
+
+    def _put_asking(self, asking: Asking, terminal_id: bytes) -> bytes:
+        if asking.signer_id != terminal_id:
+            raise Refused("not-yours", "a terminal hands in only what it has signed itself")
+        item = asking.item
+        self._checks.check(item, self._state)
+        with self._database.write() as tx:
+            parcel = self._shelf.store_new(tx, item)
         self._sending.queued([parcel])
         self._ledger.pulse.beat()
         return item.parcel.item_id

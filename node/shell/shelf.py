@@ -7,8 +7,10 @@ from dataclasses import replace
 from sqlalchemy import Connection
 
 from crypto_msg.envelope import read_outer
+from crypto_msg.nak import Reason, read_nak
 from crypto_msg.receipt import read_receipt, read_sealed_receipt
-from crypto_msg.wire import Head, Receipt
+from crypto_msg.rewrap import read_rewrap
+from crypto_msg.wire import Head, Nak, Receipt
 from node.courier import ItemKind, Parcel
 from node.shell.itemchecks import envelope_from, read_head
 from node.shell.ledger import LedgerShell
@@ -74,8 +76,20 @@ class Shelf:
                 rows.deliver([one.wrap.terminal_id for one in head.wraps], item)
             case ItemKind.SEALED_RECEIPT:
                 rows.deliver([read_sealed_receipt(item.head).terminal_id], item)
+            case ItemKind.NAK:
+                rows.deliver(self._asked(read_nak(item.head)), item)
+            case ItemKind.REWRAP:
+                rows.deliver([read_rewrap(item.head).terminal_id], item)
             case _:
                 rows.flush()  # its envelope may have come just before
                 if item.parcel.kind == ItemKind.PROOF:
                     save_proof(rows.tx, item.envelope_id, CABLE, b"", item.head)
                 rows.deliver(courier.readers(rows.tx, item.envelope_id), item)
+
+    def _asked(self, nak: Nak) -> list[bytes]:
+        """Who may answer: every terminal of this post holds the key; only the one that counted knows a number."""
+        if nak.reason == Reason.NEVER_CAME:
+            return [nak.origin_terminal_id]
+        state = self._ledger.chain.machine.state
+        ids = state.roster(self._ledger.post).terminal_ids
+        return [one for one in ids if one != nak.terminal_id and (found := state.terminal(one)) and found.is_active]

@@ -53,6 +53,10 @@ SAMPLES: list[Any] = [
     wire.Receipt(300, HASH, HASH, HASH, "DEL", HASH, 300, HASH, 300),
     wire.SignedReceipt(b"r", SIGNATURE),
     wire.SealedReceipt(HASH, HASH, HASH, b"s"),
+    wire.Nak(HASH, HASH, 300, HASH, 300, HASH, 300),
+    wire.SignedNak(b"n", SIGNATURE),
+    wire.Rewrap(HASH, HASH, HASH, HASH, 300, b"s"),
+    wire.SignedRewrap(b"r", SIGNATURE),
 ]
 
 

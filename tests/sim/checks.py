@@ -82,6 +82,8 @@ def _cables(world: World) -> Iterator[str]:
                 yield f"the proof of cable {name} is not at {code}"
         if world.officers.terminals[cable.origin].receipts.get(cable.envelope_id, set()) != set(cable.addressees):
             yield f"{cable.origin} lacks receipts of cable {name}"
+    for code, terminal in world.officers.terminals.items():
+        yield from (f"cable {one.hex()[:8]} waits at {code} for a re-wrap" for one in terminal.lost)
     expected = sum(len(cable.addressees) for cable in world.officers.cables())
     if sum(len(one.opened) for one in world.officers.terminals.values()) > expected:
         yield "a cable was opened at a post that it was not for"

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from hashlib import sha256
 from random import Random
@@ -11,18 +12,23 @@ from typing import Protocol
 from crypto_msg.anchor import cable_item_hash, receipt_item_hash
 from crypto_msg.cable import Addressee, Classification, Draft, Precedence
 from crypto_msg.envelope import decode_head, encode_head, read_outer
+from crypto_msg.nak import Reason, make_nak, read_nak, verify_nak
 from crypto_msg.opening import Reader, open_cable
+from crypto_msg.prekey import VerifiedBundle
 from crypto_msg.receipt import ReceiptKind, make_receipt, read_receipt
+from crypto_msg.rewrap import Content, make_rewrap, open_rewrap, read_rewrap, verify_rewrap
 from crypto_msg.rules import is_reader
 from crypto_msg.seal import Message, Release, Sealed, Station, seal_cable
 from crypto_msg.signatures import sign_draft
-from crypto_msg.wire import Receipt, encode_draft
+from crypto_msg.wire import Nak, Receipt, encode_draft
 from crypto_msg.wraps import Recipient, split_head
+from keys.prekey import Prekey
 from keys.purpose import Purpose
 from keys.signing import Verifier
 from ledger.state import State
 from node.actions import Item
 from node.courier import ItemKind, Parcel
+from protos.errors import VerificationFailed
 from sim.base import Base
 from sim.disk import Disk, StoredItem
 
@@ -45,6 +51,7 @@ class SentCable:
     item_hash: bytes
     inner_hash: bytes
     addressees: tuple[str, ...]
+    cek: bytes
 
 
 class States(Protocol):
@@ -57,12 +64,17 @@ class States(Protocol):
 
 @dataclass
 class Terminal:
-    """One post's officer at work. What he has seen is kept apart from the node's disk."""
+    """One post's officer at work. What he has seen is kept apart from the node's disk.
+
+    `forgetful`: its first prekey is lost; what comes is opened by re-wraps to the next one.
+    """
 
     code: str
     base: Base
     random: Random
     verifier: Verifier
+    forgetful: bool = False
+    lost: dict[bytes, StoredItem] = field(default_factory=dict)
     sent: dict[bytes, SentCable] = field(default_factory=dict)
     opened: dict[bytes, bytes] = field(default_factory=dict)
     receipts: dict[bytes, set[str]] = field(default_factory=dict)
@@ -101,7 +113,9 @@ class Terminal:
             self.random.randbytes,
         )
         item_hash = cable_item_hash(sealed.head.envelope_id, sealed.head.body_root)
-        cable = SentCable(self.code, sealed.head.envelope_id, item_hash, sealed.inner_hash, tuple(addressees))
+        cable = SentCable(
+            self.code, sealed.head.envelope_id, item_hash, sealed.inner_hash, tuple(addressees), sealed.cek
+        )
         self.sent[cable.envelope_id] = cable
         items = tuple(self._envelope_for(sealed, one) for one in addressees)
         return Deposit(items, sealed.envelope.body, Item("cable", item_hash, sealed.inner.anchor_salt))
@@ -112,8 +126,16 @@ class Terminal:
         for item in disk.inbox():
             if item.parcel.item_id in self.seen or item.parcel.size_seen not in state_at:
                 continue
-            if item.parcel.kind == ItemKind.ENVELOPE:
-                deposits.append(self._open(item, disk, state_at[item.parcel.size_seen], size, root))
+            view = state_at[item.parcel.size_seen]
+            if item.parcel.kind == ItemKind.ENVELOPE and self.forgetful:
+                deposits.append(self._ask(item, disk, view, size))
+            elif item.parcel.kind == ItemKind.ENVELOPE:
+                deposits.append(self._open(item, disk, view, size, root))
+            elif item.parcel.kind == ItemKind.NAK:
+                deposits.append(self._rewrap(item, view, size))
+            elif item.parcel.kind == ItemKind.REWRAP:
+                lost, content = self.lost.pop(item.envelope_id), self._unwrap(item, view)
+                deposits.append(self._open(lost, disk, state_at[lost.parcel.size_seen], size, root, content))
             elif item.parcel.kind == ItemKind.DELIVERED:
                 self.receipts.setdefault(item.envelope_id, set()).add(read_receipt(item.head).post)
             elif item.parcel.kind == ItemKind.PROOF:
@@ -121,11 +143,51 @@ class Terminal:
             self.seen.add(item.parcel.item_id)
         return deposits
 
-    def _open(self, item: StoredItem, disk: Disk, view: State, size: int, root: bytes) -> Deposit:
+    def _ask(self, item: StoredItem, disk: Disk, view: State, size: int) -> Deposit:
+        """The wrap does not open: a NAK to the originator, under the next bundle."""
+        network_id, own = self.base.network.network_id, self.base.desks[self.code].terminal
+        head = decode_head(item.head)
+        with suppress(VerificationFailed):
+            open_cable(head, bytes(disk.bodies[item.envelope_id]), self._reader(view, {}))
+            raise AssertionError(f"{self.code} opens a cable without a prekey")
+        self.lost[item.envelope_id] = item
+        outer, bundle = read_outer(head), next_bundle(own.terminal_id)
+        reason = Reason.PREKEY_GONE
+        nak = Nak(item.envelope_id, own.terminal_id, reason, bundle.bundle_hash, size, outer.terminal_id, 0)
+        return self._small(item, ItemKind.NAK, make_nak(nak, network_id, own.signer), outer.post)
+
+    def _rewrap(self, item: StoredItem, view: State, size: int) -> Deposit:
+        """The key of a cable sent here, once more, for who asks."""
+        network_id, own = self.base.network.network_id, self.base.desks[self.code].terminal
+        asking = view.terminal(read_nak(item.head).terminal_id)
+        nak = verify_nak(item.head, network_id, asking, self.verifier)
+        content = Content(self.sent[nak.envelope_id].cek, 1, own.terminal_id, 1)
+        bundle = next_bundle(nak.terminal_id)
+        signed = make_rewrap(nak.envelope_id, content, bundle, size, network_id, own.signer)
+        return self._small(item, ItemKind.REWRAP, signed, item.parcel.origin)
+
+    def _unwrap(self, item: StoredItem, view: State) -> Content:
+        by = view.terminal(read_rewrap(item.head).by_terminal_id)
+        rewrap = verify_rewrap(item.head, self.base.network.network_id, by, self.verifier)
+        bundle = next_bundle(rewrap.terminal_id)
+        return open_rewrap(rewrap, {bundle.bundle_hash: next_prekey(rewrap.terminal_id)})
+
+    def _small(self, item: StoredItem, kind: ItemKind, content: bytes, destination: str) -> Deposit:
+        """An item without body, about the same envelope."""
+        parcel = parcel_of(kind, content, self.code, destination, Precedence.IMMEDIATE, item.parcel.size_seen)
+        return Deposit((StoredItem(parcel, content, item.envelope_id, "queued"),), b"", None)
+
+    def _reader(self, view: State, prekeys: Mapping[bytes, Prekey]) -> Reader:
+        own = self.base.desks[self.code].terminal.terminal_id
+        return Reader(self.base.network.network_id, own, prekeys, view, self.verifier)
+
+    def _open(
+        self, item: StoredItem, disk: Disk, view: State, size: int, root: bytes, content: Content | None = None
+    ) -> Deposit:
         desk, network_id = self.base.desks[self.code], self.base.network.network_id
         terminal = desk.terminal
-        reader = Reader(network_id, terminal.terminal_id, {desk.bundle.bundle_hash: desk.prekey}, view, self.verifier)
-        opened = open_cable(decode_head(item.head), bytes(disk.bodies[item.envelope_id]), reader)
+        reader = self._reader(view, {desk.bundle.bundle_hash: desk.prekey})
+        opened = open_cable(decode_head(item.head), bytes(disk.bodies[item.envelope_id]), reader, content)
         if opened.envelope_id in self.opened:
             raise AssertionError(f"{self.code} was given the same cable twice")
         self.opened[opened.envelope_id] = opened.inner_hash
@@ -169,6 +231,17 @@ class Terminal:
             body_id=sealed.head.envelope_id,
         )
         return StoredItem(parcel, head, sealed.head.envelope_id, "queued")
+
+
+def next_prekey(terminal_id: bytes) -> Prekey:
+    """The prekey that a terminal makes when it has lost the first."""
+    return Prekey.from_seed(sha256(b"next prekey" + terminal_id).digest())
+
+
+def next_bundle(terminal_id: bytes) -> VerifiedBundle:
+    """Its bundle, as a sender has it from the ledger; here it is not entered."""
+    public_key = next_prekey(terminal_id).public_key
+    return VerifiedBundle(terminal_id, 2, public_key, sha256(public_key).digest())
 
 
 def parcel_of(

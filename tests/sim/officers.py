@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from random import Random
 from typing import TYPE_CHECKING
 
 from ledger.state import State
@@ -20,7 +21,10 @@ class Officers:
 
     def __init__(self, world: World) -> None:
         self.world, self.random = world, world.random
-        self.terminals = {code: Terminal(code, world.base, world.random, world.verifier) for code in world.base.desks}
+        forgets = Random(f"{world.plan.seed} forgets").choice(sorted(world.base.desks))
+        self.terminals = {
+            code: Terminal(code, world.base, world.random, world.verifier, code == forgets) for code in world.base.desks
+        }
         self.drawers: dict[str, list[Deposit]] = {code: [] for code in self.terminals}
 
     def cables(self) -> list[SentCable]:

@@ -14,9 +14,11 @@ from cli.plan import Plan, PlannedPost
 from crypto_msg.anchor import cable_item_hash
 from crypto_msg.cable import Kind
 from crypto_msg.envelope import check_head, decode_head, encode_head, read_outer, verify_body
+from crypto_msg.nak import read_nak
 from crypto_msg.prekey import bundle_hash, current_prekey
 from crypto_msg.receipt import read_receipt, read_sealed_receipt
-from crypto_msg.wire import CODEC, Bundle, SignedBundle
+from crypto_msg.rewrap import read_rewrap
+from crypto_msg.wire import CODEC, Bundle, Nak, Rewrap, SignedBundle
 from crypto_msg.wraps import split_head
 from keys.keystore import Cost
 from keys.purpose import Purpose
@@ -36,6 +38,8 @@ from node.client import TlsIdentity
 from node.config import DATABASE_FILE
 from node.modules import MODULES
 from node.secrets import NodeKeys, load_node_keys
+from node.shell.asking import Asking, asking_item
+from node.shell.itemchecks import ItemChecks
 from node.store import log
 from node.store.database import Database
 from node.wire import EntryResult, Hop, Inbox, InboxItem, Opening, Status, Track
@@ -72,6 +76,7 @@ class Ministry:
         self.inbox_id = secrets.token_bytes(16)
         self.bodies: dict[bytes, bytes] = {}
         self.origins: dict[bytes, str] = {}
+        self.carried: set[bytes] = set()
         self.hops: dict[bytes, dict[str, str]] = defaultdict(dict)
         self.item_proofs: dict[bytes, bytes] = {}
         self.pending_items: list[tuple[bytes, str, bytes, bytes]] = []
@@ -287,6 +292,9 @@ class FakeDesk:
     def put_receipt(self, content: bytes, kind: int, envelope_id: bytes, salt: bytes) -> bytes:
         self._called("put_receipt")
         ministry = self.ministry
+        if kind in (5, 6):
+            self._carry(asking_item(kind, content, self.post, ministry.machine.state), content, kind)
+            return envelope_id
         if kind == 3:
             ministry.deliver(read_sealed_receipt(content).terminal_id, 3, content, envelope_id, self.post)
             return envelope_id
@@ -294,6 +302,22 @@ class FakeDesk:
         for terminal_id in ministry.machine.state.roster(ministry.origins[envelope_id]).terminal_ids:
             ministry.deliver(terminal_id, 2, content, envelope_id, self.post)
         return envelope_id
+
+    def _carry(self, asking: Asking, content: bytes, kind: int) -> None:
+        """What the nodes do with a NAK or a re-wrap: a second one of the same bytes goes nowhere."""
+        ministry, item = self.ministry, asking.item
+        assert asking.signer_id == self.terminal_id
+        ItemChecks(ministry.machine.network_id, DirectVerifier()).check(item, ministry.machine.state)
+        if item.parcel.item_id in ministry.carried:
+            return
+        ministry.carried.add(item.parcel.item_id)
+        whole = read_nak(content) if kind == 5 else read_rewrap(content)
+        ids = [whole.terminal_id] if isinstance(whole, Rewrap) else [whole.origin_terminal_id]
+        if isinstance(whole, Nak) and whole.envelope_id:
+            ids = list(ministry.machine.state.roster(item.parcel.destination).terminal_ids)
+        for terminal_id in ids:
+            if kind == 6 or terminal_id != self.terminal_id:
+                ministry.deliver(terminal_id, kind, content, item.envelope_id, self.post)
 
     def track(self, envelope_id: bytes) -> Track:
         self._called("track")

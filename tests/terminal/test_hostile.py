@@ -381,7 +381,7 @@ def test_flash_that_overtakes_raises_no_alarm_and_a_repeat_does(ministry: Minist
         transaction.set_counter("sent", reader.session.terminal_id, 0)  # an old backup
     sender.send(composition())
     reader.sync()
-    assert [one.code for one in reader.alarms()] == ["wrap-number-repeated"]
+    assert [one.code for one in reader.alarms()] == ["wrap-clone"]
 
 
 # --- secrets and storage ----------------------------------------------------------------------------------------------

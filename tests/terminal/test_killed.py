@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import pickle
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -190,3 +191,57 @@ def test_the_environment_sets_the_point(monkeypatch: pytest.MonkeyPatch, tmp_pat
     environment = {**os.environ, "DUTABARTA_FAIL_AT": "1", "PYTHONPATH": str(Path(__file__).parents[2])}
     done = subprocess.run([sys.executable, "-c", script, str(target)], env=environment, check=False)
     assert done.returncode == -9 and target.read_bytes() == b"old"
+
+
+def _lose_prekeys(terminal: Terminal) -> None:
+    session = terminal.session
+    session.save_keyring(replace(session.keyring, prekeys=()))
+
+
+def test_asking_answering_and_opening_survive_a_kill_anywhere(
+    ministry: Ministry, sender: Killable, reader: Killable
+) -> None:
+    """A reader that lost its prekeys, killed at each write point, asks once; so with the answer, and with opening."""
+    sender.run(lambda terminal: terminal.send(Composition(("DEL",), 2, 3, "Trade", "Text.")))
+    reader.run(_lose_prekeys)
+    assert _sweep(reader, lambda terminal: terminal.sync()) >= 8
+    assert _kinds(ministry, sender).count(NAK) == 1
+    assert _sweep(sender, lambda terminal: terminal.sync()) >= 4
+    assert _kinds(ministry, reader).count(REWRAP) == 1
+    assert _sweep(reader, lambda terminal: terminal.sync()) >= 2
+    assert reader.run(lambda terminal: _expect_opened(terminal))
+
+
+def test_erasing_old_prekeys_survives_a_kill_anywhere(ministry: Ministry, sender: Killable, reader: Killable) -> None:
+    """Days of synchronisations, two a day: wherever it is killed, the newest prekeys stay, and open what comes."""
+    for _ in range(22):
+        ministry.now += 43_200
+        reader.run(lambda terminal: terminal.sync())
+    before = _epochs(reader)
+    for _ in range(2):
+        ministry.now += 86_400
+        reader.run(lambda terminal: terminal.publish_prekey())
+        _sweep(reader, lambda terminal: terminal.sync())
+    after = _epochs(reader)
+    assert before[0] > 1 and after[0] > before[0] and after == list(range(after[0], after[-1] + 1))
+    sender.run(lambda terminal: terminal.send(Composition(("DEL",), 2, 3, "Trade", "Text."), accept_stale=True))
+    reader.run(lambda terminal: terminal.sync())
+    assert reader.run(lambda terminal: _expect(terminal, 1))
+
+
+def _epochs(killable: Killable) -> list[int]:
+    return [one.epoch for one in Folder(killable.path).load_keyring(PASSPHRASE).prekeys]
+
+
+NAK, REWRAP = 5, 6
+
+
+def _kinds(ministry: Ministry, killable: Killable) -> list[int]:
+    return [one.kind for one in ministry.inboxes[killable.terminal_id]]
+
+
+def _expect_opened(terminal: Terminal) -> None:
+    (record,) = terminal.cables("in")
+    assert record.n == 1 and {one.code for one in terminal.alarms()} == {"terminal-behind"}
+    with terminal.session.store.transaction() as transaction:
+        assert transaction.asks(only_open=False) == []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -9,8 +10,9 @@ import pytest
 
 from support.ministry import Ministry, Officers
 from terminal import asides
+from terminal.askrows import SENT
 from terminal.compose import Composition
-from terminal.records import Aside
+from terminal.records import OPEN, Aside, Ask, WrapNumber
 from terminal.store import Store
 
 
@@ -68,3 +70,24 @@ def test_of_several_proofs_the_earliest_entry_is_kept(ministry: Ministry, office
                 transaction.add_proof(sent.envelope_id, proofs[place])
         with sender.session.store.transaction() as transaction:
             assert transaction.proof(sent.envelope_id) == proofs[0]
+
+
+def test_a_store_of_version_1_gets_the_new_tables_and_keeps_what_it_has(tmp_path: Path) -> None:
+    path = tmp_path / "store.db"
+    store = Store(path, bytes(32))
+    with store.transaction() as transaction:
+        transaction.set_setting("kept", 7)
+    store.close()
+    with sqlite3.connect(path) as connection:
+        for statement in ("DROP TABLE wrap", "DROP TABLE ask", "PRAGMA user_version = 1"):
+            connection.execute(statement)
+    store = Store(path, bytes(32))
+    with store.transaction() as transaction:
+        transaction.put_ask(Ask(b"e" * 32, b"t" * 32, OPEN, 5))
+        transaction.note_wrap(SENT, WrapNumber(b"t" * 32, 4, b"e" * 32, "DEL"))
+        assert transaction.setting("kept") == 7
+    with store.transaction() as transaction:
+        assert [one.at for one in transaction.asks()] == [5]
+        assert transaction.envelope_under(SENT, b"t" * 32, 4) == b"e" * 32
+        assert transaction.wraps_of(SENT, b"e" * 32)[b"t" * 32].n == 4
+    store.close()
