@@ -8,13 +8,16 @@ from pathlib import Path
 from typing import Any
 
 from cli.desk import CLASSIFICATIONS, PRECEDENCES, name_of
-from cli.words import t
-from crypto_msg.cable import Addressee, Draft, Inner, Kind
+from cli.words import error_words, t
+from crypto_msg.cable import Addressee, Draft, Inner, Kind, RelationKind
 from crypto_msg.display import safe_file_name, safe_line, safe_text
 from crypto_msg.receipt import ReceiptKind
+from crypto_msg.relations import targets
 from crypto_msg.wire import decode_draft, decode_inner
 from protos.errors import Unavailable
+from terminal.correspondence import reference_to
 from terminal.files import make_private_folder, write_private
+from terminal.marks import FalseClaim, Mark, false_claims
 from terminal.records import Aside, CableRecord
 from terminal.standing import Standing
 from terminal.terminal import Terminal
@@ -37,24 +40,47 @@ def sent_json(terminal: Terminal, record: CableRecord) -> Json:
     }
 
 
-def list_json(records: Iterable[CableRecord], alarms: Iterable[Aside]) -> Json:
-    """The list, oldest first, and what was kept aside."""
+def cancelled_json(terminal: Terminal, earlier: CableRecord, record: CableRecord) -> Json:
+    """What `cancel` answers: the cancellation, or the withdrawn draft. `left_out`: posts where nobody could read it."""
+    draft = decode_draft(record.draft)
+    told = {one.name for one in (*draft.action, *draft.info)} | {earlier.post}
+    cancels = targets(draft, RelationKind.CANCELS)
     return {
-        "cables": [_summary(one) for one in records],
+        **sent_json(terminal, record),
+        "cancels": [one.hex() for one in cancels],
+        "left_out": [one for one in earlier.posts if cancels and one not in told],
+    }
+
+
+def list_json(terminal: Terminal, records: Sequence[CableRecord], alarms: Iterable[Aside]) -> Json:
+    """The list, oldest first, and what was kept aside."""
+    marks = terminal.marks(records)
+    return {
+        "cables": [{**_summary(one), **replaced_json(marks[one.envelope_id])} for one in records],
         "alarms": [{"code": a.code, "text": a.text, "from": a.origin, "at": a.at} for a in alarms],
     }
 
 
 def read_json(terminal: Terminal, record: CableRecord, saved: Mapping[int, Path]) -> Json:
     """A whole cable. `saved`: where attachments were written, by their number from 0."""
-    draft = decode_draft(record.draft)
+    inner, draft = _inner(record)
+    marks = terminal.marks([record])[record.envelope_id]
     names, standing = _names(terminal, record), _standing(terminal, record)
     return {
         **_summary(record),
         "anchored": standing is not None and standing.anchored_at is not None,
-        "doubts": ["could not be checked against the ledger now"] if standing is None else list(standing.doubts),
+        "doubts": [
+            *(["could not be checked against the ledger now"] if standing is None else standing.doubts),
+            *map(_false_claim, false_claims(terminal.session, record)),
+        ],
+        **replaced_json(marks),
+        "marks": [_mark_json(terminal, one) for one in marks],
         "action": [_addressee(one) for one in draft.action],
         "info": [_addressee(one) for one in draft.info],
+        "expansions": {one.collective: list(one.posts) for one in inner.expansions},
+        "relations": [
+            {"kind": RelationKind(one.kind).name, "envelope_id": one.envelope_id.hex()} for one in draft.relations
+        ],
         "caveats": list(draft.caveats),
         "references": list(draft.references),
         "tags": list(draft.tags),
@@ -88,12 +114,41 @@ def _standing(terminal: Terminal, record: CableRecord) -> Standing | None:
         return None
 
 
-def track_json(record: CableRecord, tracked: Tracked) -> Json:
+def replaced_json(marks: Iterable[Mark]) -> Json:
+    """The envelope ids of the cables that cancel or supersede one; claims that do not count are left out."""
+    found = [one for one in marks if not one.refused]
+    return {
+        "cancelled_by": [one.by.envelope_id.hex() for one in found if one.kind == RelationKind.CANCELS],
+        "superseded_by": [one.by.envelope_id.hex() for one in found if one.kind == RelationKind.SUPERSEDES],
+    }
+
+
+def _mark_json(terminal: Terminal, mark: Mark) -> Json:
+    """`refused`: the code of why it does not count, else empty; `doubts`: why not to rely on the later cable."""
+    standing = _standing(terminal, mark.by)
+    return {
+        "kind": mark.kind.name,
+        "envelope_id": mark.by.envelope_id.hex(),
+        "reference": reference_to(mark.by),
+        "from": mark.by.post,
+        "refused": mark.refused.code if mark.refused else "",
+        "why": error_words(mark.refused)[0] if mark.refused else "",
+        "doubts": [] if standing is None else list(standing.doubts),
+    }
+
+
+def _false_claim(claim: FalseClaim) -> str:
+    kind, why = claim.kind.name, error_words(claim.refused)[0]
+    return t("cable.false-claim", kind=kind, id=claim.envelope_id.hex(), why=why)
+
+
+def track_json(terminal: Terminal, record: CableRecord, tracked: Tracked) -> Json:
     """The state per addressee; the three booleans say what is proved by signed receipts."""
     order = ("delivered", "read", "acknowledged")
     return {
         "cable_id": record.cable_id.hex(),
         "envelope_id": record.envelope_id.hex(),
+        **replaced_json(terminal.marks([record])[record.envelope_id]),
         "addressees": [
             {
                 "post": one.post,
@@ -111,25 +166,41 @@ def track_json(record: CableRecord, tracked: Tracked) -> Json:
     }
 
 
-def list_text(records: Sequence[CableRecord], alarms: Sequence[Aside]) -> str:
-    """One line a cable."""
-    lines = [
+def list_text(data: Json) -> str:
+    """One line a cable, and one for each that cancels or supersedes it."""
+    lines = [line for one in data["cables"] for line in (_line(one), *(f"  {text}" for text in _replaced_lines(one)))]
+    return "\n".join([*lines, *(f"!  {one['code']}: {safe_line(one['text'])}" for one in data["alarms"])]) or "-"
+
+
+def _line(one: Json) -> str:
+    return (
         f"{one['cable_id']}  {one['box']:6}  {one['state']:16}  {one['dtg'] or '-':14}  {one['from']}  "
         f"{one['precedence']:9}  {one['classification']:12}  {safe_line(one['subject'])}"
-        for one in map(_summary, records)
-    ]
-    return "\n".join([*lines, *(f"!  {one.code}: {safe_line(one.text)}" for one in alarms)]) or "-"
+    )
+
+
+def _replaced_lines(data: Json) -> list[str]:
+    return [t(f"cable.{name}", by=one) for name in ("cancelled_by", "superseded_by") for one in data[name]]
+
+
+def _mark_line(mark: Json) -> str:
+    key = "claimed" if mark["refused"] else mark["kind"].lower()
+    text = t(f"cable.{key}", by=mark["reference"], id=mark["envelope_id"], why=mark["why"])
+    return "\n".join([text, *(f"!  {one}" for one in mark["doubts"])])
 
 
 def cable_text(data: Json) -> str:
     """A cable as an officer reads it."""
     head = [
+        *map(_mark_line, data["marks"]),
         f"{data['classification']}  {data['precedence']}  {data['dtg']}",
         f"FROM    {data['from']} {data['serial'] or '-'}/{data['year'] or '-'}",
         f"ACTION  {' '.join(one['name'] for one in data['action'])}",
         *([f"INFO    {' '.join(one['name'] for one in data['info'])}"] if data["info"] else []),
+        *(f"        {name}: {' '.join(posts)}" for name, posts in data["expansions"].items()),
         f"SUBJECT {safe_line(data['subject'])}",
         *(f"REF     {safe_line(one)}" for one in data["references"]),
+        *(f"{one['kind']:8}{one['envelope_id']}" for one in data["relations"]),
         *(f"CAVEAT  {safe_line(one)}" for one in data["caveats"]),
         *([] if data["anchored"] else ["not yet anchored"]),
         *(f"!  {one}" for one in data["doubts"]),
@@ -144,7 +215,7 @@ def track_text(data: Json) -> str:
     lines = [f"{one['post']}  {one['state']:12}  {_when(one['at'])}" for one in data["addressees"]]
     anchored = f"anchored: {data['entry_index'] if data['anchored'] else '-'}"
     cost = t("cost.cable", sent=data["sent_bytes"], received=data["received_bytes"])
-    return "\n".join([*lines, anchored, cost, *data["alarms"]])
+    return "\n".join([*_replaced_lines(data), *lines, anchored, cost, *data["alarms"]])
 
 
 def save_attachments(record: CableRecord, folder: Path) -> dict[int, Path]:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from cli.options import read_passphrase, terminal_folder, terminal_options
+from cli.output import say
 from cli.words import t
 
 if TYPE_CHECKING:
@@ -74,6 +75,19 @@ class AnyId(click.ParamType[bytes]):
         if len(found) not in (16, 32):
             self.fail(t("usage.bad-id", id=value), param, ctx)
         return found
+
+
+CABLE_ID = AnyId()
+
+
+def sync(terminal: Terminal) -> None:
+    """Fetch what has come. A node that cannot be reached does not keep an officer from what is here."""
+    from protos.errors import Unavailable
+
+    try:
+        terminal.sync()
+    except Unavailable as problem:
+        say("talk.not-synced", problem=problem.text)
 
 
 def number_of(name: str, names: tuple[str, ...]) -> int:

@@ -67,8 +67,7 @@ def check_release(draft: Draft, inner: Inner, view: View) -> Signers:
         hint = "Let a releaser of the post release it."
         raise Refused("two-officers", "a cable names its drafter and its releaser", hint=hint)
     alone = signers.drafter.officer_id == signers.releaser.officer_id
-    co_released = draft.precedence == Precedence.FLASH and bool(signers.co_releasers)
-    if alone and needs_two_officers(draft) and not co_released:
+    if not is_enough(draft, alone, bool(signers.co_releasers)):
         hint = "Let another releaser of your post release it."
         if draft.precedence == Precedence.FLASH:
             hint = "Let another releaser of your post release it, or a releaser of headquarters co-release it."
@@ -79,6 +78,11 @@ def check_release(draft: Draft, inner: Inner, view: View) -> Signers:
 def needs_two_officers(draft: Draft) -> bool:
     """SECRET and above, and FLASH."""
     return draft.classification >= Classification.SECRET or draft.precedence == Precedence.FLASH
+
+
+def is_enough(draft: Draft, alone: bool, co_released: bool) -> bool:
+    """Whether as many officers release it as must; `alone`: its drafter and its releaser are one."""
+    return not (alone and needs_two_officers(draft)) or (co_released and draft.precedence == Precedence.FLASH)
 
 
 def is_cleared(officer: Officer | None, classification: int) -> bool:

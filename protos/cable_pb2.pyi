@@ -253,7 +253,7 @@ Global___Attachment: _TypeAlias = Attachment  # noqa: Y015
 
 @_typing.final
 class Relation(_message.Message):
-    """What this cable says about an earlier one: 1 replies to it, 2 forwards it, 3 supersedes it, 4 cancels it."""
+    """What this says about an earlier one: 1 replies to it, 2 forwards it, 3 supersedes it, 4 cancels it; 5, in a draft: takes that draft back."""
 
     DESCRIPTOR: _descriptor.Descriptor
 

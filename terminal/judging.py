@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
-from crypto_msg.cable import Draft, Expansion, Kind, posts_of
+from crypto_msg.cable import Draft, Expansion, Kind, is_withdrawal, posts_of
 from crypto_msg.prekey import VerifiedBundle
 from crypto_msg.rules import Signers, expand
 from crypto_msg.seal import Sealed as SealedEnvelope
@@ -20,9 +20,23 @@ from ledger.state import post_key
 from protos.errors import VerificationFailed
 from terminal.askrows import SENT
 from terminal.compose import Composed
+from terminal.linking import note_relations
 from terminal.outgoing import CABLE
 from terminal.recipients import Seat, fetch_bundles, left_out, make_recipients, seats_of
-from terminal.records import AWAITING, CO_RELEASED, DRAFTS, OUT, RELEASED, Aside, CableRecord, Job, Sealed, WrapNumber
+from terminal.records import (
+    AWAITING,
+    CO_RELEASED,
+    DRAFTS,
+    NOTICES,
+    OUT,
+    RELEASED,
+    WITHDRAWAL,
+    Aside,
+    CableRecord,
+    Job,
+    Sealed,
+    WrapNumber,
+)
 from terminal.session import Session
 from terminal.store import Transaction
 from terminal.view import ProvedState, check_fresh
@@ -115,7 +129,7 @@ class Outcome:
 
 
 def keep(session: Session, transaction: Transaction, outcome: Outcome, readers: MayRead, at: int) -> CableRecord:
-    """Store a sealed envelope and the duty to hand it in; tell which readers it leaves out, and close its draft."""
+    """Store a sealed envelope and the duty to hand it in; tell which readers it leaves out, and close the drafts."""
     sealed, record = outcome.sealed, _record(session, outcome, at)
     transaction.add_envelope(record.envelope_id, Sealed(sealed.envelope.head, sealed.envelope.body))
     transaction.add_cable(record)
@@ -128,21 +142,22 @@ def keep(session: Session, transaction: Transaction, outcome: Outcome, readers: 
     for seat in left_out(outcome.judged.seats, outcome.judged.bundles, readers):
         transaction.add_aside(_left_out_alarm(record, seat, at))
     close_drafts(transaction, record)
+    note_relations(transaction, record)
     return record
 
 
 def close_drafts(transaction: Transaction, record: CableRecord) -> None:
-    """A cable's draft awaits nothing any more, whoever released it."""
-    if record.kind != Kind.CABLE:
-        return
-    for number, one in transaction.find_cables(record.cable_id):
-        if one.box == DRAFTS and one.draft == record.draft:
-            transaction.change_cable(number, replace(one, state=RELEASED, cek=b""))
+    """A cable's draft awaits nothing any more, whoever released it and whichever came first."""
+    same = [(number, one) for number, one in transaction.find_cables(record.cable_id) if one.draft == record.draft]
+    if any(one.kind == Kind.CABLE for _, one in same):
+        for number, one in same:
+            if one.box == DRAFTS:
+                transaction.change_cable(number, replace(one, state=RELEASED, cek=b""))
 
 
 def _record(session: Session, outcome: Outcome, at: int) -> CableRecord:
     sealed, signers, draft = outcome.sealed, outcome.judged.signers, outcome.composed.draft
-    box, state = PLACE[outcome.kind]
+    box, state = (NOTICES, WITHDRAWAL) if is_withdrawal(draft) else PLACE[outcome.kind]
     releasers: list[Officer | None] = [*signers.co_releasers, signers.releaser]
     return CableRecord(
         box=box,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from crypto_msg.cable import Kind
+from crypto_msg.cable import Kind, is_withdrawal
 from crypto_msg.envelope import read_outer, verify_body
 from crypto_msg.opening import OpenedCable, Reader
 from crypto_msg.receipt import ReceiptKind
@@ -13,8 +13,22 @@ from ledger.checkpoint import Checkpoint
 from protos.errors import DutabartaError, Unavailable, VerificationFailed
 from terminal.exceptions import forget_key
 from terminal.judging import close_drafts
+from terminal.linking import note_relations
 from terminal.own_receipts import add_own_receipt, own_receipt
-from terminal.records import AWAITING, CO_RELEASED, DRAFTS, IN, NEW, OUT, RELEASED, Aside, CableRecord, Sealed
+from terminal.records import (
+    AWAITING,
+    CO_RELEASED,
+    DRAFTS,
+    IN,
+    NEW,
+    NOTICES,
+    OUT,
+    RELEASED,
+    WITHDRAWAL,
+    Aside,
+    CableRecord,
+    Sealed,
+)
 from terminal.session import Session
 from terminal.store import Transaction
 from terminal.view import ProvedState
@@ -69,6 +83,7 @@ def keep_opened(
     transaction.add_envelope(opened.envelope_id, sealed)
     transaction.add_cable(record)
     close_drafts(transaction, record)
+    note_relations(transaction, record)
     for code in (*NOT_OPENED, MISSING):
         transaction.drop_aside(Aside(opened.envelope_id, code, "", "", 0))
     asked = transaction.ask(opened.envelope_id, session.terminal_id)
@@ -83,12 +98,12 @@ def keep_opened(
 def _record(session: Session, opened: OpenedCable) -> CableRecord:
     kind = Kind(opened.outer.kind)
     own_post = opened.draft.post == session.config.post
-    box = DRAFTS if kind != Kind.CABLE else OUT if own_post and not _is_addressed(session, opened) else IN
+    box, state = _place(session, opened, kind)
     signers = opened.signers
     releasers = [*signers.co_releasers, *([signers.releaser] if signers.releaser else [])]
     return CableRecord(
         box=box,
-        state=_STATE_OF_DRAFT.get(kind) or (NEW if box == IN else RELEASED),
+        state=state,
         kind=kind,
         cable_id=opened.draft.cable_id,
         draft=opened.inner.draft,
@@ -107,6 +122,14 @@ def _record(session: Session, opened: OpenedCable) -> CableRecord:
         releasers=tuple(one.officer_id for one in releasers),
         signatures=tuple((str(one.purpose), one.key_id, one.signature) for one in opened.draft_signatures),
     )
+
+
+def _place(session: Session, opened: OpenedCable, kind: Kind) -> tuple[str, str]:
+    """Box and state of what has come."""
+    if kind != Kind.CABLE:
+        return (NOTICES, WITHDRAWAL) if is_withdrawal(opened.draft) else (DRAFTS, _STATE_OF_DRAFT[kind])
+    is_own = opened.draft.post == session.config.post
+    return (OUT, RELEASED) if is_own and not _is_addressed(session, opened) else (IN, NEW)
 
 
 _STATE_OF_DRAFT = {Kind.DRAFT: AWAITING, Kind.COUNTERSIGNATURE: CO_RELEASED}

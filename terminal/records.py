@@ -10,9 +10,12 @@ import cbor2
 from protos.errors import Malformed
 
 IN, OUT, DRAFTS = "in", "out", "drafts"
+NOTICES = "notices"
+"""Where the withdrawals of drafts are kept; no tray of the officer's."""
 
 
 AWAITING, CO_RELEASED, RELEASED = "awaiting release", "co-released", "released"
+WITHDRAWN, WITHDRAWAL = "withdrawn", "withdrawal"
 NEW, READ, ACKNOWLEDGED = "new", "read", "acknowledged"
 UNDELIVERABLE = "undeliverable"
 """Acknowledged here, but the originating officer has no terminal in force that could be told."""
@@ -40,7 +43,8 @@ class Record:
 class CableRecord(Record):
     """One cable or draft. `inner` and `attachments` are plaintext; `envelope_id` names it.
 
-    `state`: in: new, read, acknowledged, undeliverable; out: released; drafts: awaiting release, co-released, released.
+    `state`: in: new, read, acknowledged, undeliverable; out: released; drafts: awaiting release, co-released,
+    withdrawn, released; notices: withdrawal.
     `drafter`, `releasers`: officer ids (16 bytes) as they stood at S. `signatures`: (purpose, key id, signature) over
     the draft bytes, for whoever releases. `n` numbers the originating terminal's wraps for this one. `handed_in_at`:
     when the own node had taken what was sealed here, POSIX seconds. `excepted`: posts on the exception list.
@@ -145,6 +149,23 @@ class WrapNumber(Record):
     n: int
     envelope_id: bytes
     post: str
+
+
+@dataclass(frozen=True, slots=True)
+class Link(Record):
+    """What the envelope `later` says of `earlier`: a RelationKind. Either may be here without the other."""
+
+    kind: int
+    earlier: bytes
+    later: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class DistributionList(Record):
+    """An officer's name for several addressees: post codes and collectives, in his order."""
+
+    name: str
+    addressees: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,7 +21,7 @@ from sqlalchemy import (
 from protos.errors import Malformed
 
 SCHEMA_VERSION = 2
-"""2 added `wrap` and `ask`."""
+"""2 added `wrap`, `ask`, `link` and `distribution`."""
 metadata = MetaData()
 
 setting = Table("setting", metadata, Column("name", String, primary_key=True), Column("content", LargeBinary))
@@ -71,6 +71,16 @@ ask = Table(
     Column("slot", LargeBinary, primary_key=True),
     Column("open", Integer, nullable=False),
     Column("content", LargeBinary, nullable=False),
+)
+link = Table(
+    "link",
+    metadata,
+    Column("slot", LargeBinary, primary_key=True),
+    Column("earlier", LargeBinary, index=True),
+    Column("content", LargeBinary, nullable=False),
+)
+distribution = Table(
+    "distribution", metadata, Column("slot", LargeBinary, primary_key=True), Column("content", LargeBinary)
 )
 
 

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 
 from crypto_msg.cable import Draft, Inner, Kind
 from crypto_msg.dtg import format_dtg
-from crypto_msg.rules import check_release, needs_two_officers
+from crypto_msg.rules import Signers, check_release
 from crypto_msg.seal import Message, Release, seal_cable
 from crypto_msg.signatures import DraftSignature
 from crypto_msg.wire import encode_draft
@@ -19,13 +19,15 @@ from terminal.failpoint import reach
 from terminal.judging import Outcome, addressed, judge, keep, may_read, recipients_of, station_of
 from terminal.recipients import check_reachable
 from terminal.records import CableRecord
+from terminal.replacing import check_officers, needs_two
 from terminal.session import Session
+from terminal.view import ProvedState
 
 
 def may_release_alone(session: Session, draft: Draft) -> bool:
-    """Whether this officer releases the draft at once: a releaser, below SECRET and FLASH."""
+    """Whether this officer releases the draft at once: a releaser, below SECRET and FLASH, as is what it replaces."""
     officer, _ = session.view.judge(session.own)
-    return officer.has_role(Role.RELEASER) and not needs_two_officers(draft)
+    return officer.has_role(Role.RELEASER) and not needs_two(session, draft)
 
 
 def release(
@@ -34,11 +36,17 @@ def release(
     """Seal and store a cable that this officer releases; `signatures` are the drafter's, clearers' and co-releasers'.
 
     Raises before anything is stored, by name: "unknown-post", "role-missing", "clearance-too-low", "two-officers",
-    "suspended-officer", "revoked-officer", "no-reader", "stale-state", "bundle-missing".
+    "suspended-officer", "revoked-officer", "no-reader", "stale-state", "bundle-missing"; as `replacing.replaced`.
     """
     draft, readers = composed.draft, may_read(composed.draft)
     inner = _to_judge(session, draft, signatures)
-    judged = judge(session, draft, lambda state: check_release(draft, inner, state), addressed(draft), accept_stale)
+
+    def signers_at(state: ProvedState) -> Signers:
+        signers = check_release(draft, inner, state)
+        check_officers(session, draft, signers)
+        return signers
+
+    judged = judge(session, draft, signers_at, addressed(draft), accept_stale)
     check_reachable(judged.posts, judged.seats, judged.bundles, readers)
     at = session.clock()
     year = datetime.fromtimestamp(at, UTC).year

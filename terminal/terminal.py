@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -19,12 +19,16 @@ from terminal.desk import Desk
 from terminal.erasing import note_emptied
 from terminal.exceptions import except_post, not_delivered
 from terminal.folder import Folder
+from terminal.linking import index_once
+from terminal.lists import expanded
 from terminal.lookup import find_cable, find_draft, signatures_of
+from terminal.marks import Mark, marks_of, withdrawn_too_late
 from terminal.naks import allow, answer_naks
 from terminal.names import names_of
 from terminal.proofs import Proved, prove
 from terminal.receive import Received, receive
-from terminal.records import DRAFTS, IN, OUT, Aside, CableRecord, ReceiptRecord
+from terminal.records import DRAFTS, IN, NOTICES, OUT, Aside, CableRecord, ReceiptRecord
+from terminal.replacing import cancelling, check_relations
 from terminal.roster import adopt_rotation
 from terminal.session import Session
 from terminal.standing import Standing, standing
@@ -79,8 +83,7 @@ class Terminal:
 
         The record's `state` says which. Either is durable here when this returns; it goes to the node now if it can.
         """
-        composed = compose(composition, self.session.config.post)
-        self._ready()
+        composed = self._compose(composition)
         if sending.may_release_alone(self.session, composed.draft):
             record = sending.release(self.session, composed, accept_stale=accept_stale)
         else:
@@ -90,8 +93,7 @@ class Terminal:
 
     def draft(self, composition: Composition, accept_stale: bool = False) -> CableRecord:
         """A sealed draft to the post's releasers, whoever writes it."""
-        composed = compose(composition, self.session.config.post)
-        self._ready()
+        composed = self._compose(composition)
         record = drafting.draft(self.session, composed, accept_stale)
         outgoing.flush_if_possible(self.session)
         return record
@@ -99,7 +101,7 @@ class Terminal:
     def release(self, any_id: bytes, accept_stale: bool = False) -> CableRecord:
         """Release a draft that awaits it; co-release another post's FLASH as an officer of headquarters.
 
-        Raises as `sending.release`, "not-a-draft", "already-released".
+        Raises as `sending.release`, `check_relations`, "not-a-draft", "already-released", "withdrawn".
         """
         self._ready()
         number, waiting = find_draft(self.session, any_id)
@@ -107,16 +109,36 @@ class Terminal:
             record = drafting.co_release(self.session, number, waiting, accept_stale)
         else:
             composed = Composed(decode_draft(waiting.draft), waiting.attachments)
+            check_relations(self.session, composed.draft)
             record = sending.release(self.session, composed, signatures_of(self.session, waiting), accept_stale)
         outgoing.flush_if_possible(self.session)
         return record
+
+    def cancel(self, any_id: bytes, reason: str = "", accept_stale: bool = False) -> CableRecord:
+        """Cancel a released cable by another one, whose record is returned; or withdraw an own draft: its record.
+
+        Raises as `send`, `cancelling` and `drafting.withdraw`.
+        """
+        record = self.find(any_id)
+        if record.box != DRAFTS:
+            return self.send(cancelling(self.session, record, reason), accept_stale)
+        _, waiting = find_draft(self.session, any_id)
+        self._ready()
+        drafting.withdraw(self.session, waiting, reason, accept_stale)
+        outgoing.flush_if_possible(self.session)
+        return self.find(waiting.envelope_id)
 
     # --- reading -------------------------------------------------------------------------------------------
 
     def cables(self, box: str | None = None) -> list[CableRecord]:
         """What the store holds, oldest first; `box` in, out or drafts."""
         with self.session.store.transaction() as transaction:
-            return [record for _, record in transaction.cables(box)]
+            return [record for _, record in transaction.cables(box) if box or record.box != NOTICES]
+
+    def marks(self, records: Iterable[CableRecord]) -> dict[bytes, tuple[Mark, ...]]:
+        """By envelope id, what later cables here say of these: which supersede or cancel them, or claim to."""
+        with self.session.store.transaction() as transaction:
+            return {one.envelope_id: marks_of(transaction, one) for one in records}
 
     def find(self, any_id: bytes) -> CableRecord:
         """The cable with this cable id or envelope id; a released one before its draft.
@@ -187,17 +209,24 @@ class Terminal:
         return outgoing.waiting(self.session, record.envelope_id)
 
     def alarms(self) -> list[Aside]:
-        """What was kept aside, with its reasons, oldest first; then the cables whose anchor or DELIVERED is overdue."""
+        """What was kept aside, with its reasons, oldest first; then what the officer must know of cables sent."""
         with self.session.store.transaction() as transaction:
             kept = transaction.asides()
         sent = self.cables(OUT)
-        return [*kept, *missing_anchors(self.session, sent), *not_delivered(self.session, sent)]
+        overdue = [*missing_anchors(self.session, sent), *not_delivered(self.session, sent)]
+        return [*kept, *overdue, *withdrawn_too_late(self.session)]
 
     # --- inside --------------------------------------------------------------------------------------------
 
     def _ready(self) -> None:
         adopt_rotation(self.session)
         prekeys.rotate(self.session)
+
+    def _compose(self, composition: Composition) -> Composed:
+        composed = compose(expanded(self.session, composition), self.session.config.post)
+        self._ready()
+        check_relations(self.session, composed.draft)
+        return composed
 
     def _answer(self, any_id: bytes, kind: ReceiptKind) -> CableRecord:
         number, record = find_cable(self.session, any_id)
@@ -222,6 +251,7 @@ def open_terminal(path: Path, passphrase: bytes, desk: Desk | None = None) -> It
         node = desk or NodeClient(config.node, folder.load_node_certificate(), keyring.tls)
         store = Store(folder.store_path, keyring.store_key)
         try:
+            index_once(store)
             network_id = bytes.fromhex(config.network_id)
             view = TrustingView(node, network_id, folder)
             submitter = Submitter(node, view)

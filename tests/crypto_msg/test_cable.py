@@ -61,7 +61,7 @@ def test_bengali_is_carried_as_typed() -> None:
         ({"references": ("x" * 513,)}, "too-long"),
         ({"paragraphs": ("x",) * 2001}, "too-many"),
         ({"paragraphs": ("x" * (1 << 20),)}, "too-long"),
-        ({"relations": (Relation(5, HASH),)}, "bad-field"),
+        ({"relations": (Relation(6, HASH),)}, "bad-field"),
         ({"relations": (Relation(1, b""),)}, "bad-field"),
         ({"attachments": (Attachment("", "", 0, HASH),)}, "bad-field"),
         ({"attachments": (Attachment("a", "", 0, b""),)}, "bad-field"),
