@@ -52,12 +52,12 @@ def cancelling(session: Session, record: CableRecord, reason: str) -> Compositio
     Raises `Refused`: "already-cancelled", "cancellation-final", "foreign-cable".
     """
     draft = decode_draft(record.draft)
+    if draft.post != session.config.post:
+        raise foreign_cable(draft)
     with session.store.transaction() as transaction:
         marks = marks_of(transaction, _replaceable(transaction, record.envelope_id))
     if any(one.kind == RelationKind.CANCELS and not one.refused for one in marks):
         raise Refused("already-cancelled", "this cable has been cancelled", hint="see `dutabarta cable read`")
-    if draft.post != session.config.post:
-        raise foreign_cable(draft)
     posts = session.view.judge(lambda state: readable_posts(state, record.posts, may_read(draft)))
     return cancellation(record, reason, posts)
 
