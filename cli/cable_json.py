@@ -17,7 +17,7 @@ from crypto_msg.wire import decode_draft, decode_inner
 from protos.errors import Unavailable
 from terminal.correspondence import reference_to
 from terminal.files import make_private_folder, write_private
-from terminal.marks import FalseClaim, Mark, false_claims
+from terminal.marks import FalseClaim, Mark, false_claims, withdrawals_of
 from terminal.records import Aside, CableRecord
 from terminal.standing import Standing
 from terminal.terminal import Terminal
@@ -75,6 +75,10 @@ def read_json(terminal: Terminal, record: CableRecord, saved: Mapping[int, Path]
         ],
         **replaced_json(marks),
         "marks": [_mark_json(terminal, one) for one in marks],
+        "withdrawn": [
+            {"by": names.get(one.drafter, ""), "envelope_id": one.envelope_id.hex(), "paragraphs": _paragraphs(one)}
+            for one in withdrawals_of(terminal.session, record)
+        ],
         "action": [_addressee(one) for one in draft.action],
         "info": [_addressee(one) for one in draft.info],
         "expansions": {one.collective: list(one.posts) for one in inner.expansions},
@@ -84,7 +88,7 @@ def read_json(terminal: Terminal, record: CableRecord, saved: Mapping[int, Path]
         "caveats": list(draft.caveats),
         "references": list(draft.references),
         "tags": list(draft.tags),
-        "paragraphs": list(draft.paragraphs),
+        "paragraphs": _paragraphs(record),
         "attachments": [
             {"name": a.name, "type": a.type, "size": a.size, "hash": a.hash.hex(), "saved": str(saved.get(n, ""))}
             for n, a in enumerate(draft.attachments)
@@ -123,9 +127,13 @@ def replaced_json(marks: Iterable[Mark]) -> Json:
     }
 
 
+def _paragraphs(record: CableRecord) -> list[str]:
+    return list(decode_draft(record.draft).paragraphs)
+
+
 def _mark_json(terminal: Terminal, mark: Mark) -> Json:
-    """`refused`: the code of why it does not count, else empty; `doubts`: why not to rely on the later cable."""
-    standing = _standing(terminal, mark.by)
+    """`refused`: the code of why it does not count; if it does, `doubts`: why not to rely on the later cable."""
+    standing = None if mark.refused else _standing(terminal, mark.by)
     return {
         "kind": mark.kind.name,
         "envelope_id": mark.by.envelope_id.hex(),
@@ -193,6 +201,7 @@ def cable_text(data: Json) -> str:
     """A cable as an officer reads it."""
     head = [
         *map(_mark_line, data["marks"]),
+        *(t("cable.withdrawn", by=one["by"], why=safe_line(" ".join(one["paragraphs"]))) for one in data["withdrawn"]),
         f"{data['classification']}  {data['precedence']}  {data['dtg']}",
         f"FROM    {data['from']} {data['serial'] or '-'}/{data['year'] or '-'}",
         f"ACTION  {' '.join(one['name'] for one in data['action'])}",
@@ -200,7 +209,7 @@ def cable_text(data: Json) -> str:
         *(f"        {name}: {' '.join(posts)}" for name, posts in data["expansions"].items()),
         f"SUBJECT {safe_line(data['subject'])}",
         *(f"REF     {safe_line(one)}" for one in data["references"]),
-        *(f"{one['kind']:8}{one['envelope_id']}" for one in data["relations"]),
+        *(f"{one['kind']:11}{one['envelope_id']}" for one in data["relations"]),
         *(f"CAVEAT  {safe_line(one)}" for one in data["caveats"]),
         *([] if data["anchored"] else ["not yet anchored"]),
         *(f"!  {one}" for one in data["doubts"]),

@@ -56,6 +56,14 @@ def false_claims(session: Session, record: CableRecord) -> tuple[FalseClaim, ...
     )
 
 
+def withdrawals_of(session: Session, record: CableRecord) -> list[CableRecord]:
+    """The notices by which its own drafter has taken this draft back."""
+    with session.store.transaction() as transaction:
+        links = [one for one in transaction.links_to(record.envelope_id) if one.kind == RelationKind.WITHDRAWS]
+        notices = [notice for one in links for _, notice in transaction.find_cables(one.later)]
+    return [one for one in notices if one.drafter == record.drafter]
+
+
 def withdrawn_too_late(session: Session) -> list[Aside]:
     """An alarm for each cable that was released although its draft had been withdrawn, until it is cancelled."""
     with session.store.transaction() as transaction:

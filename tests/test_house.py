@@ -243,7 +243,8 @@ def is_known(line: str, known: dict[str, click.Command]) -> bool:
     """True if a shown line names a command we have and only options it has."""
     parts = shlex.split(line, comments=True)[1:]
     parts = [part for part in parts if part not in (">", "|")]
-    command = known.get(" ".join(parts[:2])) or known.get(parts[0]) if parts[0] not in ("--lang", "--help") else cli
+    named = (known.get(" ".join(parts[:count])) for count in (3, 2, 1))
+    command = next(filter(None, named), None) if parts[0] not in ("--lang", "--help") else cli
     if command is None or (isinstance(command, click.Group) and command is not cli and parts[1:2] != ["--help"]):
         return False
     options = {name for one in [*command.params, *cli.params] for name in one.opts} | {"--help"}

@@ -78,11 +78,14 @@ def test_a_successor(dutabarta: Commands) -> None:
 
 def test_a_withdrawn_draft(dutabarta: Commands) -> None:
     drafted = dutabarta.send("DHA", "DEL", classification="SECRET").data
-    gone = dutabarta("cable", "cancel", drafted["cable_id"], *dutabarta.at("DHA"), "--json").data
+    cancel = ("cable", "cancel", drafted["cable_id"], *dutabarta.at("DHA"), "--json", "-")
+    gone = dutabarta(*cancel, stdin=b"A mistake.\n").data
     assert gone["state"] == "withdrawn" and gone["cable_id"] == drafted["cable_id"] and gone["cancels"] == []
     released = dutabarta("cable", "release", drafted["cable_id"], *dutabarta.at("DHA", "second"))
     assert released.code == 1 and "[withdrawn]" in released.err
     assert "withdrawn" in dutabarta("cable", "list", *dutabarta.at("DHA", "second")).out
+    shown = dutabarta("cable", "read", drafted["cable_id"], *dutabarta.at("DHA", "second")).out
+    assert "WITHDRAWN by its drafter (first): A mistake." in shown
 
 
 def test_distribution_lists(dutabarta: Commands) -> None:

@@ -9,11 +9,12 @@ import pytest
 
 from crypto_msg.cable import RelationKind
 from crypto_msg.wire import decode_draft
+from ledger.bodies import PostRetired
 from protos.errors import DutabartaError, Refused
-from support.ministry import Officers
+from support.ministry import Ministry, Officers
 from terminal import lists
 from terminal.compose import Composition
-from terminal.correspondence import forward, reference_to, reply
+from terminal.correspondence import addressed_posts, forward, reference_to, reply
 from terminal.records import CableRecord
 from terminal.terminal import Terminal
 
@@ -136,13 +137,17 @@ def test_a_list_shrinks_goes_and_is_missed_by_name(officer: Officers) -> None:
 LETTERS = str.maketrans("0123456789", "ABCDEFGHIJ")
 
 
-def test_a_draft_keeps_the_collective_and_its_release_expands_it(officer: Officers) -> None:
+def test_a_draft_keeps_the_collective_and_its_release_expands_it(ministry: Ministry, officer: Officers) -> None:
+    """A mission that has left before the release is not meant any more."""
     drafter, releaser, reader = officer("DHA"), officer("DHA", "second"), officer("WAS")
     drafted = drafter.draft(composition("ALL-MISSIONS"))
     assert names(decode_draft(drafted.draft).action) == ["ALL-MISSIONS"]
     releaser.sync()
+    ministry.govern("post-retired", PostRetired("DEL"))
     released = releaser.release(drafted.cable_id)
-    assert released.posts == ("DEL", "DHA", "WAS")
-    assert names(decode_draft(received(reader).draft).action) == ["ALL-MISSIONS"]
+    assert released.posts == ("DHA", "WAS")
+    record = received(reader)
+    assert names(decode_draft(record.draft).action) == ["ALL-MISSIONS"]
+    assert addressed_posts(record) == (("WAS",), ())
     with pytest.raises(Refused):
         drafter.send(composition("ALL-EMBASSIES"))
