@@ -120,7 +120,7 @@ def _hop(sealed: Sealed, head: Head) -> list[Message]:
     for at in range(0, len(body), PART_BYTES):
         data = body[at : at + PART_BYTES]
         end = at + len(data)
-        frames.append(pb.CarryFrame(part=pb.Part(item_id=item_id, offset=at, data=data)))
+        frames.append(pb.CarryFrame(part=pb.Part(item_id=item_id, offset=at, data=bytes(data))))
         frames.append(_answer(item_id, Verdict.STORED if end == len(body) else Verdict.WANT, end))
     return frames
 
