@@ -21,7 +21,7 @@ from crypto_msg.cable import Precedence
 from ledger.roles import Clearance
 from terminal.compose import Composition
 
-QUEUED = 1_000
+QUEUED = 10_000
 ATTACHMENT_BYTES = 500_000_000
 BODY_SECONDS = 900.0
 MB = 1_000_000
@@ -62,7 +62,12 @@ def _send(posts: TwoPosts, file: Path, passphrase: Path) -> None:
     marking = ("--precedence", "ROUTINE", "--classification", "UNCLASSIFIED", "--subject", "Large")
     place = ("--home", str(posts.home(MISSION)), "--officer", "first", "--passphrase-file", str(passphrase))
     command = ("cable", "send", "--to", HEADQUARTERS, *marking, *place, "--attach", str(file), "-")
-    subprocess.run((sys.executable, "-m", "cli.main", *command), input=b"See the attachment.\n", check=True)
+    subprocess.run(
+        (sys.executable, "-m", "cli.main", *command),
+        input=b"See the attachment.\n",
+        check=True,
+        stdout=subprocess.DEVNULL,
+    )
 
 
 def _queue(posts: TwoPosts) -> Iterator[Row]:
