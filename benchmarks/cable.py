@@ -20,10 +20,13 @@ from crypto_msg.envelope import decode_head, encode_head
 from crypto_msg.opening import OpenedCable, Reader, open_cable
 from crypto_msg.prekey import VerifiedBundle
 from crypto_msg.seal import Message, Release, Sealed, Station, seal_cable
+from crypto_msg.signatures import sign_draft
+from crypto_msg.wire import encode_draft
 from crypto_msg.wraps import Recipient, split_head
 from keys.prekey import Prekey
 from keys.public import SUITE_DUAL, SUITE_ED25519
-from keys.signing import DirectVerifier, SoftwareSigner
+from keys.purpose import Purpose
+from keys.signing import DirectVerifier, Signer, SoftwareSigner
 from ledger.records import Officer, Post, Terminal
 from ledger.roles import Clearance, Role
 
@@ -40,7 +43,7 @@ class Seat:
 
     officer: Officer
     terminal: Terminal
-    officer_signer: SoftwareSigner
+    officer_signer: Signer
     terminal_signer: SoftwareSigner
     prekey: Prekey
     bundle_hash: bytes
@@ -115,12 +118,13 @@ def _rows_for(network: Network, sender: Seat, reader: Seat, recipients: list[Rec
     yield time_row(f"open one of {count}", "HPKE, AES-GCM, signatures", found, unit="ms")
 
 
-def seal_text(sender: Seat, recipients: list[Recipient], text: str) -> Sealed:
-    """A cable of one paragraph, released by its drafter."""
+def seal_text(sender: Seat, recipients: list[Recipient], text: str, drafter: Seat | None = None) -> Sealed:
+    """A cable of one paragraph; without a `drafter`, its releaser has drafted it."""
+    post = sender.terminal.post
     draft = Draft(
         token_bytes(16),
-        HOME,
-        (Addressee(AWAY, Precedence.ROUTINE),),
+        post,
+        (Addressee(AWAY if post == HOME else HOME, Precedence.ROUTINE),),
         (),
         Precedence.ROUTINE,
         Classification.RESTRICTED,
@@ -132,9 +136,10 @@ def seal_text(sender: Seat, recipients: list[Recipient], text: str) -> Sealed:
         (),
         (),
     )
-    station = Station(NETWORK_ID, HOME, sender.terminal_signer, SIZE)
+    station = Station(NETWORK_ID, post, sender.terminal_signer, SIZE)
     release = Release(1, 2026, "231430ZNOV26", ())
-    return seal_cable(station, Message(draft, ()), release, (), sender.officer_signer, recipients, token_bytes)
+    drafted = [sign_draft(encode_draft(draft), Purpose.DRAFT, NETWORK_ID, drafter.officer_signer)] if drafter else []
+    return seal_cable(station, Message(draft, ()), release, drafted, sender.officer_signer, recipients, token_bytes)
 
 
 def _bare(
@@ -143,7 +148,7 @@ def _bare(
     """The library calls alone: a dual and a single signature, AES-GCM over the body, HPKE for each recipient."""
     suite = hpke.Suite(hpke.KEM.MLKEM768_X25519, hpke.KDF.HKDF_SHA256, hpke.AEAD.AES_256_GCM)
     public_keys = [one.bundle.public_key for one in recipients if one.bundle is not None]
-    mldsa = MLDSA65PrivateKey.from_seed_bytes(sender.officer_signer.secret[32:])
+    mldsa = MLDSA65PrivateKey.generate()
     mldsa_public = mldsa.public_key()
     public, secret = crypto_sign_seed_keypair(sender.terminal_signer.secret)
     cipher, plain, message, info = AESGCM(token_bytes(32)), bytes(body_bytes - 16), bytes(160), bytes(145)

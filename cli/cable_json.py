@@ -147,13 +147,11 @@ def track_text(data: Json) -> str:
     return "\n".join([*lines, anchored, cost, *data["alarms"]])
 
 
-def save_attachments(record: CableRecord, folder: Path) -> dict[int, Path]:
+def save_attachments(record: CableRecord, contents: tuple[bytes, ...], folder: Path) -> dict[int, Path]:
     """Write the attachments into `folder` under safe names; nothing that is there is overwritten."""
     make_private_folder(folder)
     saved = {}
-    for number, (attachment, content) in enumerate(
-        zip(decode_draft(record.draft).attachments, record.attachments, strict=True)
-    ):
+    for number, (attachment, content) in enumerate(zip(decode_draft(record.draft).attachments, contents, strict=True)):
         path = folder / safe_file_name(attachment.name, number + 1)
         if path.exists():
             path = folder / f"{number + 1}-{path.name}"

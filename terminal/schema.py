@@ -21,7 +21,7 @@ from sqlalchemy import (
 from protos.errors import Malformed
 
 SCHEMA_VERSION = 2
-"""2 added `wrap` and `ask`."""
+"""2 added `wrap`, `ask` and `part`."""
 metadata = MetaData()
 
 setting = Table("setting", metadata, Column("name", String, primary_key=True), Column("content", LargeBinary))
@@ -70,6 +70,14 @@ ask = Table(
     metadata,
     Column("slot", LargeBinary, primary_key=True),
     Column("open", Integer, nullable=False),
+    Column("content", LargeBinary, nullable=False),
+)
+part = Table(
+    "part",
+    metadata,
+    Column("owner", LargeBinary, primary_key=True),
+    Column("number", Integer, primary_key=True),
+    Column("envelope", LargeBinary, index=True),
     Column("content", LargeBinary, nullable=False),
 )
 

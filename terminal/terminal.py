@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+from crypto_msg.cable import Kind
 from crypto_msg.receipt import ReceiptKind
 from crypto_msg.wire import decode_draft
 from node.client import NodeClient
@@ -106,7 +107,7 @@ class Terminal:
         if drafting.is_for_co_release(self.session, waiting):
             record = drafting.co_release(self.session, number, waiting, accept_stale)
         else:
-            composed = Composed(decode_draft(waiting.draft), waiting.attachments)
+            composed = Composed(decode_draft(waiting.draft), self.attachments(waiting))
             record = sending.release(self.session, composed, signatures_of(self.session, waiting), accept_stale)
         outgoing.flush_if_possible(self.session)
         return record
@@ -157,6 +158,12 @@ class Terminal:
     def except_post(self, any_id: bytes, post: str) -> CableRecord:
         """Put an addressee of a cable on its exception list. Raises `Refused("not-outstanding")`."""
         return except_post(self.session, *find_cable(self.session, any_id), post)
+
+    def attachments(self, record: CableRecord) -> tuple[bytes, ...]:
+        """What the cable carries besides its text, in the draft's order; a countersignature carries nothing."""
+        count = 0 if record.kind == Kind.COUNTERSIGNATURE else len(decode_draft(record.draft).attachments)
+        with self.session.store.transaction() as transaction:
+            return record.attachments or transaction.attachments(record.envelope_id, count)
 
     def standing(self, record: CableRecord) -> Standing:
         """Where a cable is anchored, and why not to rely on it by what the ledger says now."""
