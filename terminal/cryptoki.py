@@ -210,7 +210,8 @@ def _module(path: str) -> Any:
     try:
         return pkcs11.lib(path)
     except exceptions.PKCS11Error as problem:
-        raise _no_module(path) from problem
+        initialising = type(problem) is not exceptions.PKCS11Error
+        raise (_failed(problem) if initialising else _no_module(path)) from problem
 
 
 def _log_in(token: pkcs11.Token, pin: str) -> pkcs11.Session:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from terminal.holder import TokenPlace
 
+CONFIGURATION = "SOFTHSM2_CONF"
 SECURITY_OFFICER = "87654321"
 MODULES = ("softhsm/libsofthsm2.so", "*/softhsm/libsofthsm2.so", "libsofthsm2.so", "*/libsofthsm2.so")
 FOLDERS = ("/usr/lib", "/usr/lib64", "/usr/local/lib", "/opt/homebrew/lib")
@@ -28,30 +29,31 @@ class SoftHsm:
         self.module = str(found[0])
         self.tokens = folder / "tokens"
         self.tokens.mkdir(parents=True)
-        configuration = folder / "softhsm2.conf"
-        configuration.write_text(
+        self.configuration = folder / "softhsm2.conf"
+        self.configuration.write_text(
             f"directories.tokendir = {self.tokens}\nobjectstore.backend = file\nlog.level = ERROR\n"
         )
-        self.environment = {"SOFTHSM2_CONF": str(configuration)}
 
     def new_token(self, label: str, pin: str) -> TokenPlace:
         """An empty token of this label."""
         secrets = ["--pin", pin, "--so-pin", SECURITY_OFFICER]
         command = ["softhsm2-util", "--init-token", "--free", "--label", label, *secrets]
-        subprocess.run(command, check=True, capture_output=True, env={**os.environ, **self.environment})
+        environment = {**os.environ, CONFIGURATION: str(self.configuration)}
+        subprocess.run(command, check=True, capture_output=True, env=environment)
         return TokenPlace(self.module, label)
 
     def look_again(self) -> None:
         """Let this process see the tokens as they are now: SoftHSM looks once, when it is initialised."""
         import pkcs11
 
-        os.environ |= self.environment
         pkcs11.lib(self.module).reinitialize()
 
     def pull_out(self) -> None:
         """All tokens are gone, as if taken out."""
         self.tokens.rename(self.tokens.with_name("pulled-out"))
+        self.tokens.mkdir()
 
     def put_in(self) -> None:
         """They are there again."""
+        self.tokens.rmdir()
         self.tokens.with_name("pulled-out").rename(self.tokens)

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
 from support.ministry import Ministry, Officers
-from support.softhsm import Missing, SoftHsm
 
 
 @pytest.fixture
@@ -23,12 +21,3 @@ def officer(ministry: Ministry) -> Iterator[Officers]:
     officers = Officers(ministry)
     yield officers
     officers.close()
-
-
-@pytest.fixture
-def softhsm(tmp_path: Path) -> SoftHsm:
-    """An empty folder of SoftHSM's tokens."""
-    try:
-        return SoftHsm(tmp_path / "softhsm")
-    except Missing as problem:
-        pytest.skip(str(problem))

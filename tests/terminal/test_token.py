@@ -185,6 +185,14 @@ def test_a_refused_pin_says_how_near_the_token_is_to_locking(flags: int, code: s
 # Tokens that are not there
 
 
+def test_a_module_that_does_not_start_is_named(folder: Folder, softhsm: SoftHsm) -> None:
+    import pkcs11
+
+    pkcs11.unload(softhsm.module)
+    softhsm.tokens.rename(softhsm.tokens.with_name("elsewhere"))
+    assert refusal(folder) == "token-failed"
+
+
 def test_a_module_that_is_none_is_named(folder: Folder, tmp_path: Path) -> None:
     (tmp_path / "text").write_text("no module")
     for module in (str(tmp_path / "text"), str(tmp_path / "absent"), "libsofthsm2.so", str(tmp_path)):
@@ -194,10 +202,8 @@ def test_a_module_that_is_none_is_named(folder: Folder, tmp_path: Path) -> None:
 
 def test_a_token_that_is_not_there_is_named(folder: Folder, softhsm: SoftHsm) -> None:
     softhsm.pull_out()
-    softhsm.tokens.mkdir()
     softhsm.look_again()
     assert refusal(folder) == "token-missing"
-    softhsm.tokens.rmdir()
     softhsm.put_in()
     softhsm.look_again()
     folder.load_keyring(PIN).close()
