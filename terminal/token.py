@@ -14,7 +14,7 @@ from keys.public import ED25519_KEY_BYTES, SUITE_DUAL, SUITE_ED25519
 from keys.split import SplitSigner
 from keys.wrapped import SET_ID_BYTES, open_wrapped, seal_wrapped, set_of
 from protos.errors import Malformed
-from terminal.cryptoki import Token, open_token
+from terminal.cryptoki import Token
 from terminal.holder import TokenPlace
 
 KEY_ID_BYTES = 16
@@ -40,7 +40,7 @@ class TokenKeys:
     @classmethod
     def create(cls, place: TokenPlace, pin: bytes, context: bytes) -> TokenKeys:
         """A new set of keys, which begins with its AES key."""
-        keys = cls(open_token(place, pin), secrets.token_bytes(SET_ID_BYTES), context)
+        keys = cls(Token(place, pin), secrets.token_bytes(SET_ID_BYTES), context)
         try:
             keys._token.make_aes(keys._set_id, keys._label)
         except BaseException:
@@ -52,7 +52,7 @@ class TokenKeys:
     def existing(cls, place: TokenPlace, pin: bytes, data: bytes, context: bytes) -> TokenKeys:
         """The set that the wrapped keystore `data` names."""
         set_id = set_of(data)
-        return cls(open_token(place, pin), set_id, context)
+        return cls(Token(place, pin), set_id, context)
 
     @property
     def place(self) -> TokenPlace:

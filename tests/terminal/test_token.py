@@ -175,10 +175,10 @@ def test_a_pin_that_the_token_does_not_take_changes_nothing(folder: Folder, new:
 def test_a_refused_pin_says_how_near_the_token_is_to_locking(flags: int, code: str) -> None:
     """CKF_USER_PIN_COUNT_LOW, _FINAL_TRY, _LOCKED (PKCS #11 3.0, section 3.2); SoftHSM never locks."""
     pytest.importorskip("pkcs11")
-    from terminal.cryptoki import _refused_pin
+    from terminal.tokenlogin import refused_pin
 
     token = SimpleNamespace(slot=SimpleNamespace(get_token=lambda: SimpleNamespace(flags=flags)))
-    problem = _refused_pin(token)  # type: ignore[arg-type]
+    problem = refused_pin(token)  # type: ignore[arg-type]
     assert problem.code == code and problem.hint
 
 
@@ -265,7 +265,7 @@ def test_without_the_library_the_product_works_and_a_token_is_refused_by_name(
     folder: Folder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, "pkcs11", None)
-    for name in ("terminal.token", "terminal.cryptoki"):
+    for name in ("terminal.token", "terminal.cryptoki", "terminal.tokenlogin"):
         monkeypatch.delitem(sys.modules, name, raising=False)
     assert refusal(folder) == "token-library"
     plain = Folder.create(tmp_path / "plain", CONFIG, Keyring.generate(), PIN)
