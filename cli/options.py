@@ -23,7 +23,7 @@ _NAME = re.compile(r"[\w][\w.-]{0,63}", re.UNICODE)
 json_option = option("--json", "as_json", is_flag=True, words="option.json")
 home_option = option("--home", type=FOLDER, required=True)
 passphrase_option = option("--passphrase-file", "passphrase_file", type=FILE)
-token_option = option("--token")
+token_option = option("--token", metavar="MODULE[:LABEL]")
 
 
 def terminal_options(function: Function) -> Function:
