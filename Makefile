@@ -74,7 +74,7 @@ protos: $(DEV)
 	@echo "protos/*_pb2* are current"
 
 lock: $(DEV)
-	@for name in run postgresql dev; do echo "== requirements/$$name.lock"; \
+	@for name in run postgresql token dev; do echo "== requirements/$$name.lock"; \
 	  $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header \
 	    --no-annotate --upgrade requirements/$$name.in -o requirements/$$name.lock || exit 1; done
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 from crypto_msg.cable import Kind
@@ -223,9 +223,8 @@ def open_terminal(path: Path, passphrase: bytes, desk: Desk | None = None) -> It
     Raises "no-terminal", "wrong-passphrase", "terminal-busy", "disk-failed".
     """
     folder = Folder.existing(path)
-    with folder.locked():
+    with folder.locked(), closing(folder.load_keyring(passphrase)) as keyring:
         config = folder.load_config()
-        keyring = folder.load_keyring(passphrase)
         node = desk or NodeClient(config.node, folder.load_node_certificate(), keyring.tls)
         store = Store(folder.store_path, keyring.store_key)
         try:
