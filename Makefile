@@ -49,6 +49,8 @@ format: $(DEV)
 
 bench: $(DEV)
 	@$(MAKE) --no-print-directory engine || echo "without the consensus engine: what needs it is not measured"
+	@if command -v npm > /dev/null; then npm ci --silent --prefix benchmarks/libsignal; \
+	  else echo "without Node.js: libsignal is not measured"; fi
 	@$(BIN)/python -m benchmarks
 
 soak: $(DEV)

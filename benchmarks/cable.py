@@ -33,6 +33,7 @@ from ledger.roles import Clearance, Role
 NETWORK_ID = sha256(b"benchmark").digest()
 SIZE = 100
 AIM = 1.25
+CIRCULAR_TERMINALS, CIRCULAR_MS = 243, 100.0
 HOME, AWAY = "DHA", "DEL"
 TEXT = "The delegation arrives on Monday and asks for a meeting before noon. " * 15
 
@@ -86,7 +87,7 @@ def rows() -> Iterator[Row]:
     network = Network()
     sender, reader = network.add(HOME), network.add(AWAY)
     prekeys = [reader.prekey, *(Prekey.generate() for _ in range(242))]
-    for count in (1, 81, 243):
+    for count in (1, 81, CIRCULAR_TERMINALS):
         recipients = [recipient_of(reader, reader.prekey, reader.terminal.terminal_id)]
         recipients += [recipient_of(reader, prekey, sha256(prekey.seed).digest()) for prekey in prekeys[1:count]]
         yield from _rows_for(network, sender, reader, recipients)
@@ -114,6 +115,10 @@ def _rows_for(network: Network, sender: Seat, reader: Seat, recipients: list[Rec
     terminals = "1 terminal" if count == 1 else f"{count} terminals"
     found = compare(lambda: (seal(), open_it()), lambda: (bare_seal(), bare_open()), seconds=0.15)
     yield time_row(f"seal to {terminals} and open", "HPKE, AES-GCM, signatures", found, unit="ms", aim=AIM)
+    if count == CIRCULAR_TERMINALS:
+        sealing = compare(seal, bare_seal, seconds=0.15).ours * 1000
+        name = f"seal a circular to {count} terminals"
+        yield Row(name, sealing, CIRCULAR_MS, "ms", "the aim", sealing / CIRCULAR_MS, 1.0)
     found = compare(open_it, bare_open, seconds=0.03)
     yield time_row(f"open one of {count}", "HPKE, AES-GCM, signatures", found, unit="ms")
 

@@ -70,6 +70,16 @@ class Correspondence(ABC):
             journal.close()
 
 
+class Peer(Correspondence):
+    """Another messenger, whose state on the disk can be put back from a backup."""
+
+    @abstractmethod
+    def backup(self, by: int) -> None: ...
+
+    @abstractmethod
+    def restore(self, by: int) -> None: ...
+
+
 # --- DoubleRatchet -----------------------------------------------------------------------------------------------
 
 
@@ -115,7 +125,7 @@ def _decode(sealed: bytes) -> EncryptedMessage:
     return EncryptedMessage(header=header, ciphertext=sealed[40:])
 
 
-class Ratchets(Correspondence):
+class Ratchets(Peer):
     """The DoubleRatchet package, as it recommends itself; up to 1,000 skipped message keys."""
 
     name = "DoubleRatchet 1.3"
@@ -181,7 +191,7 @@ class Ratchets(Correspondence):
 _PICKLE_KEY = bytes(32)
 
 
-class Olm(Correspondence):
+class Olm(Peer):
     """Olm sessions of vodozemac."""
 
     name = "vodozemac 0.10"
@@ -221,7 +231,7 @@ class Olm(Correspondence):
 # --- libsignal ---------------------------------------------------------------------------------------------------
 
 
-class Libsignal(Correspondence):
+class Libsignal(Peer):
     """@signalapp/libsignal-client in a Node.js process, which times its own loops."""
 
     name = "libsignal-client 0.103"

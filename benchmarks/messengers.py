@@ -13,7 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from benchmarks.cable import AWAY, HOME, NETWORK_ID, Network, Seat, recipient_of, seal_text
-from benchmarks.correspondence import Correspondence, Libsignal, Olm, Ratchets
+from benchmarks.correspondence import Correspondence, Libsignal, Olm, Peer, Ratchets
 from benchmarks.harness import Row, compare, count_row, rate_row, remark
 from benchmarks.losses import Cables, Plan
 from benchmarks.wire import real_text
@@ -97,7 +97,7 @@ def rows() -> Iterator[Row]:
     text = real_text().encode()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        others = [Ratchets(folder / "ratchets"), Olm(folder / "olm")]
+        others: list[Peer] = [Ratchets(folder / "ratchets"), Olm(folder / "olm")]
         if has_libsignal():
             others.append(Libsignal(folder / "libsignal"))
             yield _without_release(folder, text)
@@ -150,9 +150,10 @@ def _losses(folder: Path) -> Iterator[Row]:
     lost, sent = Plan(cables).run(cables.a_day_passes, cables.settle)
     cables.close()
     yield count_row(f"lost of {sent}: Dutabarta", lost, unit="messages")
-    kinds = [Ratchets, Olm, *([Libsignal] if has_libsignal() else [])]
-    for kind in kinds:
-        other = kind(folder / kind.__name__)
+    others: list[Peer] = [Ratchets(folder / "ratchets"), Olm(folder / "olm")]
+    if has_libsignal():
+        others.append(Libsignal(folder / "libsignal"))
+    for other in others:
         lost, sent = Plan(other).run()
         other.close()
         yield count_row(f"lost of {sent}: {other.name}", lost, unit="messages")
