@@ -47,7 +47,8 @@ def forward(place: Place, cable_id: bytes, accept_stale: bool, as_json: bool, **
     written = written_by(fields)
     with place.open() as terminal:
         sync(terminal)
-        passed_on = correspondence.forward(terminal.find(cable_id), written)
+        record = terminal.find(cable_id)
+        passed_on = correspondence.forward(record, terminal.attachments(record), written)
         emit(sent_json(terminal, terminal.send(passed_on, accept_stale)), as_json)
 
 

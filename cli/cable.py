@@ -89,7 +89,7 @@ def read(place: Place, cable_id: bytes, save: Path | None, as_json: bool) -> Non
     with place.open() as terminal:
         sync(terminal)
         record = terminal.read(cable_id)
-        saved = save_attachments(record, save) if save else {}
+        saved = save_attachments(record, terminal.attachments(record), save) if save else {}
         data = read_json(terminal, record, saved)
         emit(data, as_json, cable_text(data))
 

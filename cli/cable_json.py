@@ -8,18 +8,17 @@ from pathlib import Path
 from typing import Any
 
 from cli.desk import CLASSIFICATIONS, PRECEDENCES, name_of
-from cli.words import error_words, t
+from cli.mark_json import false_claims_text, mark_json, mark_line, replaced_json, replaced_lines, standing_of
+from cli.words import t
 from crypto_msg.cable import Addressee, Draft, Inner, Kind, RelationKind
 from crypto_msg.display import safe_file_name, safe_line, safe_text
 from crypto_msg.receipt import ReceiptKind
 from crypto_msg.relations import targets
 from crypto_msg.wire import decode_draft, decode_inner
 from protos.errors import Unavailable
-from terminal.correspondence import reference_to
 from terminal.files import make_private_folder, write_private
-from terminal.marks import FalseClaim, Mark, false_claims, withdrawals_of
+from terminal.marks import withdrawals_of
 from terminal.records import Aside, CableRecord
-from terminal.standing import Standing
 from terminal.terminal import Terminal
 from terminal.track import Tracked
 
@@ -65,16 +64,16 @@ def read_json(terminal: Terminal, record: CableRecord, saved: Mapping[int, Path]
     """A whole cable. `saved`: where attachments were written, by their number from 0."""
     inner, draft = _inner(record)
     marks = terminal.marks([record])[record.envelope_id]
-    names, standing = _names(terminal, record), _standing(terminal, record)
+    names, standing = _names(terminal, record), standing_of(terminal, record)
     return {
         **_summary(record),
         "anchored": standing is not None and standing.anchored_at is not None,
         "doubts": [
             *(["could not be checked against the ledger now"] if standing is None else standing.doubts),
-            *map(_false_claim, false_claims(terminal.session, record)),
+            *false_claims_text(terminal, record),
         ],
         **replaced_json(marks),
-        "marks": [_mark_json(terminal, one) for one in marks],
+        "marks": [mark_json(terminal, one) for one in marks],
         "withdrawn": [
             {"by": names.get(one.drafter, ""), "envelope_id": one.envelope_id.hex(), "paragraphs": _paragraphs(one)}
             for one in withdrawals_of(terminal.session, record)
@@ -111,43 +110,8 @@ def _names(terminal: Terminal, record: CableRecord) -> dict[bytes, str]:
         return {one: one.hex()[:8] for one in officers}
 
 
-def _standing(terminal: Terminal, record: CableRecord) -> Standing | None:
-    try:
-        return terminal.standing(record)
-    except Unavailable:
-        return None
-
-
-def replaced_json(marks: Iterable[Mark]) -> Json:
-    """The envelope ids of the cables that cancel or supersede one; claims that do not count are left out."""
-    found = [one for one in marks if not one.refused]
-    return {
-        "cancelled_by": [one.by.envelope_id.hex() for one in found if one.kind == RelationKind.CANCELS],
-        "superseded_by": [one.by.envelope_id.hex() for one in found if one.kind == RelationKind.SUPERSEDES],
-    }
-
-
 def _paragraphs(record: CableRecord) -> list[str]:
     return list(decode_draft(record.draft).paragraphs)
-
-
-def _mark_json(terminal: Terminal, mark: Mark) -> Json:
-    """`refused`: the code of why it does not count; if it does, `doubts`: why not to rely on the later cable."""
-    standing = None if mark.refused else _standing(terminal, mark.by)
-    return {
-        "kind": mark.kind.name,
-        "envelope_id": mark.by.envelope_id.hex(),
-        "reference": reference_to(mark.by),
-        "from": mark.by.post,
-        "refused": mark.refused.code if mark.refused else "",
-        "why": error_words(mark.refused)[0] if mark.refused else "",
-        "doubts": [] if standing is None else list(standing.doubts),
-    }
-
-
-def _false_claim(claim: FalseClaim) -> str:
-    kind, why = claim.kind.name, error_words(claim.refused)[0]
-    return t("cable.false-claim", kind=kind, id=claim.envelope_id.hex(), why=why)
 
 
 def track_json(terminal: Terminal, record: CableRecord, tracked: Tracked) -> Json:
@@ -176,7 +140,7 @@ def track_json(terminal: Terminal, record: CableRecord, tracked: Tracked) -> Jso
 
 def list_text(data: Json) -> str:
     """One line a cable, and one for each that cancels or supersedes it."""
-    lines = [line for one in data["cables"] for line in (_line(one), *(f"  {text}" for text in _replaced_lines(one)))]
+    lines = [line for one in data["cables"] for line in (_line(one), *(f"  {text}" for text in replaced_lines(one)))]
     return "\n".join([*lines, *(f"!  {one['code']}: {safe_line(one['text'])}" for one in data["alarms"])]) or "-"
 
 
@@ -187,20 +151,10 @@ def _line(one: Json) -> str:
     )
 
 
-def _replaced_lines(data: Json) -> list[str]:
-    return [t(f"cable.{name}", by=one) for name in ("cancelled_by", "superseded_by") for one in data[name]]
-
-
-def _mark_line(mark: Json) -> str:
-    key = "claimed" if mark["refused"] else mark["kind"].lower()
-    text = t(f"cable.{key}", by=mark["reference"], id=mark["envelope_id"], why=mark["why"])
-    return "\n".join([text, *(f"!  {one}" for one in mark["doubts"])])
-
-
 def cable_text(data: Json) -> str:
     """A cable as an officer reads it."""
     head = [
-        *map(_mark_line, data["marks"]),
+        *map(mark_line, data["marks"]),
         *(t("cable.withdrawn", by=one["by"], why=safe_line(" ".join(one["paragraphs"]))) for one in data["withdrawn"]),
         f"{data['classification']}  {data['precedence']}  {data['dtg']}",
         f"FROM    {data['from']} {data['serial'] or '-'}/{data['year'] or '-'}",
@@ -224,16 +178,14 @@ def track_text(data: Json) -> str:
     lines = [f"{one['post']}  {one['state']:12}  {_when(one['at'])}" for one in data["addressees"]]
     anchored = f"anchored: {data['entry_index'] if data['anchored'] else '-'}"
     cost = t("cost.cable", sent=data["sent_bytes"], received=data["received_bytes"])
-    return "\n".join([*_replaced_lines(data), *lines, anchored, cost, *data["alarms"]])
+    return "\n".join([*replaced_lines(data), *lines, anchored, cost, *data["alarms"]])
 
 
-def save_attachments(record: CableRecord, folder: Path) -> dict[int, Path]:
+def save_attachments(record: CableRecord, contents: tuple[bytes, ...], folder: Path) -> dict[int, Path]:
     """Write the attachments into `folder` under safe names; nothing that is there is overwritten."""
     make_private_folder(folder)
     saved = {}
-    for number, (attachment, content) in enumerate(
-        zip(decode_draft(record.draft).attachments, record.attachments, strict=True)
-    ):
+    for number, (attachment, content) in enumerate(zip(decode_draft(record.draft).attachments, contents, strict=True)):
         path = folder / safe_file_name(attachment.name, number + 1)
         if path.exists():
             path = folder / f"{number + 1}-{path.name}"

@@ -35,12 +35,17 @@ class Place:
     @contextmanager
     def open(self) -> Iterator[Terminal]:
         """The terminal, for the time of the command."""
-        from terminal.folder import Folder
         from terminal.terminal import open_terminal
 
-        Folder.existing(self.folder)
-        with open_terminal(self.folder, read_passphrase(self.passphrase_file)) as terminal:
+        with open_terminal(self.folder, self.passphrase()) as terminal:
             yield terminal
+
+    def passphrase(self) -> bytes:
+        """What opens the terminal: its passphrase, or its token's PIN. Raises "no-terminal", as `read_passphrase`."""
+        from terminal.folder import Folder
+
+        token = Folder.existing(self.folder).load_config().token_label
+        return read_passphrase(self.passphrase_file, token=token)
 
 
 def at_terminal(function: F) -> Callable[..., Any]:

@@ -9,8 +9,16 @@ import click
 
 from cli.commands import group, option
 from cli.desk import CLASSIFICATIONS, ROLES, Place, at_terminal, name_of, number_of
-from cli.options import FILE, folder_name, home_option, json_option, passphrase_option, read_passphrase
-from cli.output import emit
+from cli.options import (
+    FILE,
+    folder_name,
+    home_option,
+    json_option,
+    passphrase_option,
+    read_passphrase,
+    token_option,
+)
+from cli.output import emit, say
 from cli.words import t
 
 if TYPE_CHECKING:
@@ -37,26 +45,40 @@ def parse_roles(_context: click.Context, _parameter: click.Parameter, value: str
 @home_option
 @option("--role", "roles", required=True, callback=parse_roles)
 @option("--clearance", type=click.Choice(CLASSIFICATIONS), required=True)
+@token_option
 @passphrase_option
+@option("--supervisors-passphrase-file", "supervisors_file", type=FILE)
 @json_option
 def enrol(
-    name: str, home: Path, roles: tuple[int, ...], clearance: str, passphrase_file: Path | None, as_json: bool
+    name: str,
+    home: Path,
+    roles: tuple[int, ...],
+    clearance: str,
+    token: str | None,
+    passphrase_file: Path | None,
+    supervisors_file: Path | None,
+    as_json: bool,
 ) -> None:
     """Make a new officer's terminal and request; in an exercise also approve and enter it."""
     from cli import enrolment
 
-    newcomer = enrolment.Newcomer(folder_name(name), roles, number_of(clearance, CLASSIFICATIONS))
-    passphrase = read_passphrase(passphrase_file, confirm=True)
+    place = enrolment.parse_token(token)
+    newcomer = enrolment.Newcomer(folder_name(name), roles, number_of(clearance, CLASSIFICATIONS), place)
+    passphrase = read_passphrase(passphrase_file, confirm=True, token=token or "")
     made = enrolment.prepare(home, newcomer, passphrase)
-    if made.config.exercise:
-        enrolment.complete_exercise(home, made, passphrase)
+    if token:
+        say("talk.token-no-copy", token=made.config.token_label)
+    complete = made.config.exercise and (supervisors_file is not None or not token)
+    if complete:
+        theirs = read_passphrase(supervisors_file) if supervisors_file else passphrase
+        enrolment.complete_exercise(home, made, passphrase, theirs)
     emit(
         {
             "officer": name,
             "officer_id": made.config.officer_id,
             "terminal": str(made.folder.path),
             "request": str(made.request_path),
-            "state": "enrolled" if made.config.exercise else "awaiting approval",
+            "state": "enrolled" if complete else "awaiting approval",
         },
         as_json,
     )

@@ -21,7 +21,7 @@ SALT_BYTES = 32
 MAX_DRAFT = 1 << 20
 MAX_INNER = MAX_DRAFT + (1 << 16)
 """Bytes of the canonical messages."""
-MAX_CONTENT = 64 << 20
+MAX_CONTENT = 512 << 20
 """Bytes of inner and attachments together, before compression, in this version."""
 
 _COLLECTIVE = re.compile(r"[A-Z][A-Z-]{3,31}")

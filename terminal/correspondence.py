@@ -7,7 +7,7 @@ subject mean the earlier cable's.
 from __future__ import annotations
 
 import secrets
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 from crypto_msg.cable import (
@@ -40,8 +40,8 @@ def reply(record: CableRecord, own_post: str, written: Composition, everybody: b
     return _about(record, RelationKind.REPLIES, "RE", replace(written, to=(record.post,), info=info))
 
 
-def forward(record: CableRecord, written: Composition) -> Composition:
-    """The text and the attachments of a cable, byte for byte, after what the officer writes.
+def forward(record: CableRecord, attachments: Sequence[bytes], written: Composition) -> Composition:
+    """The text and the `attachments` of a cable, byte for byte, after what the officer writes.
 
     Raises `Refused` ("not-released") for a draft.
     """
@@ -49,7 +49,7 @@ def forward(record: CableRecord, written: Composition) -> Composition:
         raise Refused("not-released", "only a released cable is forwarded", hint="see `dutabarta cable release`")
     draft = decode_draft(record.draft)
     quoted = (f"FWD {reference_to(record)}", *draft.paragraphs)
-    enclosed = tuple(zip(draft.attachments, record.attachments, strict=True))
+    enclosed = tuple(zip(draft.attachments, attachments, strict=True))
     return replace(_about(record, RelationKind.FORWARDS, "FWD", written), quoted=quoted, enclosed=enclosed)
 
 

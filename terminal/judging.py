@@ -133,6 +133,7 @@ def keep(session: Session, transaction: Transaction, outcome: Outcome, readers: 
     sealed, record = outcome.sealed, _record(session, outcome, at)
     transaction.add_envelope(record.envelope_id, Sealed(sealed.envelope.head, sealed.envelope.body))
     transaction.add_cable(record)
+    transaction.add_attachments(record.envelope_id, outcome.composed.attachments)
     transaction.add_job(Job(CABLE, record.envelope_id, salt=sealed.inner.anchor_salt))
     posts = {seat.terminal.terminal_id: seat.terminal.post for seat in outcome.judged.seats}
     for one in outcome.recipients:
@@ -165,7 +166,6 @@ def _record(session: Session, outcome: Outcome, at: int) -> CableRecord:
         kind=outcome.kind,
         cable_id=draft.cable_id,
         draft=encode_draft(draft),
-        attachments=outcome.composed.attachments,
         envelope_id=sealed.head.envelope_id,
         inner=CODEC.encode(sealed.inner),
         post=session.config.post,

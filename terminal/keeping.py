@@ -6,7 +6,7 @@ from crypto_msg.cable import Kind, is_withdrawal
 from crypto_msg.envelope import read_outer, verify_body
 from crypto_msg.opening import OpenedCable, Reader
 from crypto_msg.receipt import ReceiptKind
-from crypto_msg.segments import body_length
+from crypto_msg.segments import Buffer, body_length
 from crypto_msg.wire import CODEC, Head
 from keys.signing import DirectVerifier
 from ledger.checkpoint import Checkpoint
@@ -45,7 +45,7 @@ def reader_of(session: Session, at_s: ProvedState) -> Reader:
     return Reader(session.network_id, session.terminal_id, session.keyring.prekeys_by_hash, at_s, DirectVerifier())
 
 
-def fetch_body(session: Session, head: Head) -> bytes:
+def fetch_body(session: Session, head: Head) -> Buffer:
     """The sealed body, never more than the head announces. Raises `VerificationFailed("body-changed")`."""
     length = body_length(read_outer(head).padded_length)
     body = bytearray()
@@ -55,10 +55,10 @@ def fetch_body(session: Session, head: Head) -> bytes:
             raise VerificationFailed("body-changed", f"the body is longer than {length} bytes", hint="tell HQ")
     if len(body) < length:
         raise Unavailable("body-cut", "the node broke off in the middle of a cable", hint="try again")
-    return bytes(body)
+    return body
 
 
-def kept_body(session: Session, envelope_id: bytes) -> bytes:
+def kept_body(session: Session, envelope_id: bytes) -> Buffer:
     """The body that was kept when the envelope could not be opened; empty if there is none."""
     with session.store.transaction() as transaction:
         sealed = transaction.envelope(envelope_id)
@@ -82,6 +82,7 @@ def keep_opened(
     record = _record(session, opened)
     transaction.add_envelope(opened.envelope_id, sealed)
     transaction.add_cable(record)
+    transaction.add_attachments(opened.envelope_id, opened.attachments)
     close_drafts(transaction, record)
     note_relations(transaction, record)
     for code in (*NOT_OPENED, MISSING):
@@ -107,7 +108,6 @@ def _record(session: Session, opened: OpenedCable) -> CableRecord:
         kind=kind,
         cable_id=opened.draft.cable_id,
         draft=opened.inner.draft,
-        attachments=opened.attachments,
         envelope_id=opened.envelope_id,
         inner=CODEC.encode(opened.inner),
         post=opened.outer.post,

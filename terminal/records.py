@@ -21,6 +21,9 @@ UNDELIVERABLE = "undeliverable"
 """Acknowledged here, but the originating officer has no terminal in force that could be told."""
 
 
+Buffer = bytes | bytearray | memoryview
+
+
 class Record:
     """A dataclass of plain values (text, bytes, int, bool, tuples of these) with a CBOR form."""
 
@@ -41,7 +44,9 @@ class Record:
 
 @dataclass(frozen=True, slots=True)
 class CableRecord(Record):
-    """One cable or draft. `inner` and `attachments` are plaintext; `envelope_id` names it.
+    """One cable or draft. `inner` is plaintext; `envelope_id` names it.
+
+    `attachments`: of a store of version 1, which kept them here; now they are rows of their own (terminal/partrows.py).
 
     `state`: in: new, read, acknowledged, undeliverable; out: released; drafts: awaiting release, co-released,
     withdrawn, released; notices: withdrawal.
@@ -82,7 +87,7 @@ class Sealed:
     """A sealed envelope as it was sent or received: canonical Head, body."""
 
     head: bytes
-    body: bytes
+    body: Buffer
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from keys.possession import prove
 from keys.public import SUITE_DUAL
 from keys.purpose import Purpose
-from keys.signing import SoftwareSigner
+from keys.signing import Signer
 from ledger.bodies import OfficerRevoked, OfficerRotated, OfficerSuspended
 from ledger.entry import sign_entry
 from ledger.records import Officer, Terminal
@@ -116,7 +116,7 @@ def revoke(session: Session, officer: Officer, compromised_since: int = 0) -> No
 
 def rotation_request(session: Session) -> Request:
     """This officer's new key, kept in the keystore until the ledger names it; a supervisor has still to approve."""
-    successor = SoftwareSigner.from_secret(SUITE_DUAL, _successor(session))
+    successor = _successor(session)
     number = session.view.judge(lambda state: _own_number(session, state))
     body = OfficerRotated(session.officer_id, prove(successor, "officer"))
     entry = pending(session.network_id, "officer-rotated", number, body, session.keyring.officer_signer)
@@ -126,23 +126,24 @@ def rotation_request(session: Session) -> Request:
 
 def adopt_rotation(session: Session) -> bool:
     """Use the new key once the ledger names it. True if it has just been taken into use."""
-    secret = session.keyring.next_officer
-    if not secret:
+    old = session.keyring
+    if not old.next_officer:
         return False
     officer = session.view.judge(lambda state: state.live_officer(session.officer_id))
-    if officer.key.key_id != SoftwareSigner.from_secret(SUITE_DUAL, secret).public_key.key_id:
+    if officer.key.key_id != old.next_officer_signer.public_key.key_id:
         return False
-    due = tuple(replace(one, made_at=0) for one in session.keyring.prekeys)  # the old key vouches for them no longer
-    session.save_keyring(replace(session.keyring, officer=secret, next_officer=b"", prekeys=due))
+    due = tuple(replace(one, made_at=0) for one in old.prekeys)  # the old key vouches for them no longer
+    session.save_keyring(replace(old, officer=old.next_officer, next_officer=b"", prekeys=due))
+    old.holder.destroy(old.officer)
     return True
 
 
-def _successor(session: Session) -> bytes:
-    """The secret of the key to come, durable before anything is signed with it."""
+def _successor(session: Session) -> Signer:
+    """The key to come, durable before anything is signed with it."""
     if not session.keyring.next_officer:
-        secret = SoftwareSigner.generate(SUITE_DUAL).secret
-        session.save_keyring(replace(session.keyring, next_officer=secret))
-    return session.keyring.next_officer
+        made = session.keyring.holder.generate(SUITE_DUAL)
+        session.save_keyring(replace(session.keyring, next_officer=made))
+    return session.keyring.next_officer_signer
 
 
 def _own_number(session: Session, state: ProvedState) -> int:

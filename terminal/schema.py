@@ -21,7 +21,7 @@ from sqlalchemy import (
 from protos.errors import Malformed
 
 SCHEMA_VERSION = 2
-"""2 added `wrap`, `ask`, `link` and `distribution`."""
+"""2 added `wrap`, `ask`, `part`, `link` and `distribution`."""
 metadata = MetaData()
 
 setting = Table("setting", metadata, Column("name", String, primary_key=True), Column("content", LargeBinary))
@@ -81,6 +81,14 @@ link = Table(
 )
 distribution = Table(
     "distribution", metadata, Column("slot", LargeBinary, primary_key=True), Column("content", LargeBinary)
+)
+part = Table(
+    "part",
+    metadata,
+    Column("owner", LargeBinary, primary_key=True),
+    Column("number", Integer, primary_key=True),
+    Column("envelope", LargeBinary, index=True),
+    Column("content", LargeBinary, nullable=False),
 )
 
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 
+from crypto_msg.cable import Kind
 from crypto_msg.receipt import ReceiptKind
 from crypto_msg.wire import decode_draft
 from node.client import NodeClient
@@ -108,7 +109,7 @@ class Terminal:
         if drafting.is_for_co_release(self.session, waiting):
             record = drafting.co_release(self.session, number, waiting, accept_stale)
         else:
-            composed = Composed(decode_draft(waiting.draft), waiting.attachments)
+            composed = Composed(decode_draft(waiting.draft), self.attachments(waiting))
             check_relations(self.session, composed.draft)
             record = sending.release(self.session, composed, signatures_of(self.session, waiting), accept_stale)
         outgoing.flush_if_possible(self.session)
@@ -180,6 +181,12 @@ class Terminal:
         """Put an addressee of a cable on its exception list. Raises `Refused("not-outstanding")`."""
         return except_post(self.session, *find_cable(self.session, any_id), post)
 
+    def attachments(self, record: CableRecord) -> tuple[bytes, ...]:
+        """What the cable carries besides its text, in the draft's order; a countersignature carries nothing."""
+        count = 0 if record.kind == Kind.COUNTERSIGNATURE else len(decode_draft(record.draft).attachments)
+        with self.session.store.transaction() as transaction:
+            return record.attachments or transaction.attachments(record.envelope_id, count)
+
     def standing(self, record: CableRecord) -> Standing:
         """Where a cable is anchored, and why not to rely on it by what the ledger says now."""
         return standing(self.session, record)
@@ -245,9 +252,8 @@ def open_terminal(path: Path, passphrase: bytes, desk: Desk | None = None) -> It
     Raises "no-terminal", "wrong-passphrase", "terminal-busy", "disk-failed".
     """
     folder = Folder.existing(path)
-    with folder.locked():
+    with folder.locked(), closing(folder.load_keyring(passphrase)) as keyring:
         config = folder.load_config()
-        keyring = folder.load_keyring(passphrase)
         node = desk or NodeClient(config.node, folder.load_node_certificate(), keyring.tls)
         store = Store(folder.store_path, keyring.store_key)
         try:

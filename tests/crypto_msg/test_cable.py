@@ -78,11 +78,11 @@ def test_a_field_out_of_bounds_is_named(changes: dict[str, object], code: str) -
 
 def test_the_limit_of_attachments_is_stated() -> None:
     half = Attachment("a", "", MAX_CONTENT // 2 + 1, HASH)
-    with pytest.raises(Refused, match="64 MiB") as caught:
+    with pytest.raises(Refused, match="512 MiB") as caught:
         check_draft(plain_draft(attachments=(half, half)))
     assert caught.value.code == "attachment-too-large"
-    assert caught.value.params["limit"] == 64
-    assert "64 MiB" in caught.value.hint
+    assert caught.value.params["limit"] == 512
+    assert "512 MiB" in caught.value.hint
 
 
 def released(**changes: object) -> Inner:

@@ -232,5 +232,5 @@ def test_a_cable_that_outran_its_withdrawal_is_an_alarm_until_it_is_cancelled(of
 
 def test_a_forward_of_a_draft_is_refused(officer: Officers) -> None:
     drafted = officer("DHA").draft(composition("DEL"))
-    assert refused(forward, drafted, composition("WAS")) == "not-released"
+    assert refused(forward, drafted, (), composition("WAS")) == "not-released"
     assert refused(supersede, drafted, composition("WAS")) == "not-released"

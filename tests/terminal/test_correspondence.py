@@ -35,6 +35,12 @@ def received(terminal: Terminal) -> CableRecord:
     return terminal.cables("in")[-1]
 
 
+def pass_on(terminal: Terminal, composition: Composition) -> Composition:
+    """The forward of what this terminal received last."""
+    record = received(terminal)
+    return forward(record, terminal.attachments(record), composition)
+
+
 def names(addressees: object) -> list[str]:
     return [one.name for one in addressees]  # type: ignore[attr-defined]
 
@@ -79,29 +85,29 @@ def test_a_forward_carries_text_and_files_byte_for_byte(officer: Officers, tmp_p
     sent = officer("DHA").send(composition("DEL", files=(first,), caveats=("EYES ONLY",)))
     passed = officer("DEL")
     more = written("For your views.", "WAS", files=(second,), caveats=("NO COPIES",), classification=4)
-    assert refused(passed.send, forward(received(passed), written("", "WAS", classification=2))) == "marking-lowered"
-    drafted = passed.send(forward(received(passed), more))
+    assert refused(passed.send, pass_on(passed, written("", "WAS", classification=2))) == "marking-lowered"
+    drafted = passed.send(pass_on(passed, more))
     officer("DEL", "second").sync()
     officer("DEL", "second").release(drafted.cable_id)
     record = received(officer("WAS"))
     draft, original = decode_draft(record.draft), decode_draft(sent.draft)
     assert draft.paragraphs[0] == "For your views." and draft.paragraphs[1] == f"FWD {reference_to(sent)}"
     assert draft.paragraphs[2:] == original.paragraphs and draft.attachments[0] == original.attachments[0]
-    assert record.attachments == (first.read_bytes(), b"cover")
+    assert officer("WAS").attachments(record) == (first.read_bytes(), b"cover")
     assert (draft.subject, draft.caveats) == ("FWD: Trade", ("EYES ONLY", "NO COPIES"))
 
 
 def test_a_releaser_refuses_a_forward_that_was_changed(officer: Officers, monkeypatch: pytest.MonkeyPatch) -> None:
     officer("DHA").send(composition("DEL"))
     drafter, releaser = officer("DEL"), officer("DEL", "second")
-    forged = forward(received(drafter), written("", "WAS"))
+    forged = pass_on(drafter, written("", "WAS"))
     releaser.sync()
     monkeypatch.setattr("terminal.terminal.check_relations", lambda *_: None)
     drafted = drafter.draft(written("", "WAS", subject="x", precedence=2, classification=3, relations=forged.relations))
     monkeypatch.undo()
     releaser.sync()
     assert refused(releaser.release, drafted.cable_id) == "forward-changed"
-    lower = forward(received(drafter), written("", "WAS", classification=1))
+    lower = pass_on(drafter, written("", "WAS", classification=1))
     monkeypatch.setattr("terminal.terminal.check_relations", lambda *_: None)
     drafted = drafter.draft(lower)
     monkeypatch.undo()
