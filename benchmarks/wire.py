@@ -95,7 +95,7 @@ def _two_officers(drafter: Seat, sender: Seat, reader: Seat) -> Iterator[Row]:
     recipients = [recipient_of(reader, reader.prekey, one) for one in (*ids, sender.terminal.terminal_id)]
     sealed = seal_text(sender, recipients, real_text(), drafter)
     items = _items_of(sealed, [split_head(sealed.head, ids)])
-    yield count_row("1 KB cable: terminals 1, drafter and releaser", sum(items.values()), 10_000, "the aim")
+    yield count_row("1 KB by two officers to 1 terminal", sum(items.values()), 10_000, "the aim")
 
 
 def _items_of(sealed: Sealed, heads: Sequence[Head]) -> dict[str, int]:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from cli.founding import load_genesis, terminal_config
+from cli.output import say
 from ledger.genesis import Founding
 from ledger.network_policy import policy_text
 from node.client import fetch_certificate
@@ -85,6 +86,12 @@ def prepare_remote(
     _, founding = load_genesis(genesis)
     founding.state.active_post(post)
     return _make(folder, who, founding, post, address, fetch_certificate(address, pin), passphrase)
+
+
+def say_what_is_lost(made: Prepared) -> None:
+    """What a token cannot give back, to whoever has just put his keys into one."""
+    if made.config.token:
+        say("talk.token-no-copy", token=made.config.token_label)
 
 
 def point_at(path: Path, address: str, pin: bytes) -> Config:

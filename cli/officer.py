@@ -18,7 +18,7 @@ from cli.options import (
     read_passphrase,
     token_option,
 )
-from cli.output import emit, say
+from cli.output import emit
 from cli.words import t
 
 if TYPE_CHECKING:
@@ -66,9 +66,8 @@ def enrol(
     newcomer = enrolment.Newcomer(folder_name(name), roles, number_of(clearance, CLASSIFICATIONS), place)
     passphrase = read_passphrase(passphrase_file, confirm=True, token=token or "")
     made = enrolment.prepare(home, newcomer, passphrase)
-    if token:
-        say("talk.token-no-copy", token=made.config.token_label)
-    complete = made.config.exercise and (supervisors_file is not None or not token)
+    enrolment.say_what_is_lost(made)
+    complete = made.config.exercise and (supervisors_file is not None or not made.config.token)
     if complete:
         theirs = read_passphrase(supervisors_file) if supervisors_file else passphrase
         enrolment.complete_exercise(home, made, passphrase, theirs)

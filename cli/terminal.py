@@ -20,7 +20,7 @@ from cli.options import (
     read_passphrase,
     token_option,
 )
-from cli.output import emit, say
+from cli.output import emit
 from cli.words import t
 
 
@@ -61,8 +61,7 @@ def init(
     who = enrolment.Newcomer(folder_name(new["name"]), new["roles"], clearance, place)
     passphrase = read_passphrase(passphrase_file, confirm=True, token=token or "")
     made = enrolment.prepare_remote(folder, who, node, wanted, new["genesis"], new["post"], passphrase)
-    if token:
-        say("talk.token-no-copy", token=made.config.token_label)
+    enrolment.say_what_is_lost(made)
     emit(
         {
             "terminal": str(folder),

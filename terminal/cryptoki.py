@@ -1,6 +1,6 @@
 """PKCS #11 (Cryptoki 2.40 with the Edwards curves of 3.0) as far as a terminal needs it.
 
-Nothing but terminal/token.py imports this and terminal/tokenlogin.py: they load the library.
+Nothing but terminal/tokens.py imports this and terminal/tokenlogin.py: they load the library.
 """
 
 from __future__ import annotations

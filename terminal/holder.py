@@ -1,7 +1,7 @@
 """Where the keys of a terminal live: in this process's memory, or in a token that never gives them away.
 
 A keyring keeps of each key what its holder made of it, and asks the holder for the signer. What a token needs is loaded
-by those who use one (terminal/token.py).
+by those who use one (terminal/tokens.py).
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from keys.signing import Signer, SoftwareSigner
 from protos.errors import Unavailable
 
 if TYPE_CHECKING:
-    from terminal.token import TokenKeys
+    from terminal.tokens import TokenKeys
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +110,7 @@ def open_keys(place: TokenPlace, pin: bytes, data: bytes, context: bytes) -> tup
 
 def _tokens() -> type[TokenKeys]:
     try:
-        from terminal.token import TokenKeys
+        from terminal.tokens import TokenKeys
     except ModuleNotFoundError as problem:
         raise Unavailable(
             "token-library",

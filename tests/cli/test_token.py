@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import click
@@ -98,6 +100,38 @@ def test_a_rotation_makes_the_new_key_in_the_token_and_destroys_the_old(asha: Of
     assert asha("officer", "rotate", "--out", request).data["state"] == "rotated"
     assert asha.send().code == 0
     assert key_pairs(asha) == 2
+
+
+class Killed(BaseException):
+    """What happens at a write point instead of SIGKILL: nothing after it is done."""
+
+
+def test_a_rotation_that_is_killed_at_any_write_point_goes_on(
+    asha: Officer, dutabarta: Commands, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asha.enrolled()
+    request = dutabarta.folder / "rotate.json"
+    begun = until_it_ends(lambda: asha("officer", "rotate", "--out", request), monkeypatch)
+    assert dutabarta("officer", "approve", request, *dutabarta.at("DEL"), "--json").data["state"] == "entered"
+    adopted = until_it_ends(lambda: asha("officer", "rotate", "--out", request), monkeypatch)
+    assert begun > 1 and adopted > 1
+    assert asha.send().code == 0
+
+
+def until_it_ends(act: Callable[[], Said], monkeypatch: pytest.MonkeyPatch) -> int:
+    """Kill it at its first write of a file, at the second of what is then left, and so on. How often it was killed."""
+    for point in range(1, 50):
+        left = iter(range(1, point))
+
+        def reach(left: Iterator[int] = left) -> None:
+            if next(left, None) is None:
+                raise Killed
+
+        with monkeypatch.context() as patched, suppress(Killed):
+            patched.setattr("terminal.files.reach", reach)
+            assert act().code == 0
+            return point - 1
+    raise AssertionError("it never came to its end")
 
 
 def key_pairs(asha: Officer) -> int:

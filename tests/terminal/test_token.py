@@ -265,7 +265,7 @@ def test_without_the_library_the_product_works_and_a_token_is_refused_by_name(
     folder: Folder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, "pkcs11", None)
-    for name in ("terminal.token", "terminal.cryptoki", "terminal.tokenlogin"):
+    for name in ("terminal.tokens", "terminal.cryptoki", "terminal.tokenlogin"):
         monkeypatch.delitem(sys.modules, name, raising=False)
     assert refusal(folder) == "token-library"
     plain = Folder.create(tmp_path / "plain", CONFIG, Keyring.generate(), PIN)

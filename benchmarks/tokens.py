@@ -16,7 +16,7 @@ from keys.public import SUITE_DUAL, SUITE_ED25519
 from keys.purpose import Purpose
 from keys.signing import Signer
 from terminal.holder import IN_MEMORY, TokenPlace, new_keys, open_keys
-from terminal.token import TokenKeys
+from terminal.tokens import TokenKeys
 
 MODULES = ("/usr/lib/softhsm/libsofthsm2.so", "/usr/lib64/softhsm/libsofthsm2.so")
 NETWORK, CONTEXT, PAYLOAD = b"N" * 32, b"c" * 48, b"p" * 1024
