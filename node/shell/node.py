@@ -32,7 +32,7 @@ from node.shell.shelf import Shelf
 from node.shell.storage import Storage
 from node.shell.tasks import Tasks
 from node.store.database import Database
-from protos.errors import Refused
+from protos.errors import Malformed, Refused
 
 _VERIFIED_KEPT = 16_384
 
@@ -59,6 +59,7 @@ class Node:
 
         machine = rebuild()
         _check_membership(config, keys, machine)
+        _check_relays(config, machine)
         self.tasks = tasks
         self.tls = keys.tls
         self.door = Door(config.post, keys.tls.certificate)
@@ -72,13 +73,22 @@ class Node:
         checks = ItemChecks(machine.network_id, verifier)
         shelf = Shelf(self.ledger)
         meter = Meter(clock)
-        sending = Sending(self.ledger, shelf, meter, config.courier.link_kbit)
+        sending = Sending(self.ledger, shelf, meter, config.courier)
         self.storage = Storage(self.ledger, config.limits)
-        receiving = Receiving(self.ledger, shelf, checks, self.storage, meter, sending.queued, self._catch_up)
+        receiving = Receiving(
+            self.ledger,
+            shelf,
+            checks,
+            self.storage,
+            meter,
+            sending.queued,
+            self._catch_up,
+            is_relay=config.courier.is_relay,
+        )
         self.mail = Mail(self.ledger, shelf, sending, checks, self.storage)
-        relay = "" if self.ledger.is_headquarters else machine.state.headquarters()
+        relays = frozenset({machine.state.headquarters(), *config.courier.relays.values()} - {config.post})
         self.courier = Carriers(
-            sending, receiving, self.links, tasks, relay, self.peers.hello, self.peers.hello_received
+            sending, receiving, self.links, tasks, relays, self.peers.hello, self.peers.hello_received
         )
         sending.on_queued = self.courier.wake
         self.ledger.on_proofs = sending.proved
@@ -116,6 +126,12 @@ class Node:
 
     def _address_of(self, config: NodeConfig) -> Callable[[str], str | None]:
         return lambda post: config.peers.get(post) or self.ledger.address_of(post)
+
+
+def _check_relays(config: NodeConfig, machine: Machine) -> None:
+    """Raises `Malformed("bad-config")`: through headquarters goes what goes nowhere else."""
+    if config.courier.relays and config.post == machine.state.headquarters():
+        raise Malformed("bad-config", "headquarters names no relays", hint="take [courier.relays] out of config.toml")
 
 
 def _check_membership(config: NodeConfig, keys: NodeKeys, machine: Machine) -> None:

@@ -11,6 +11,7 @@ from sqlalchemy import Connection
 
 from node import actions as act
 from node.actions import Action
+from node.config import CourierSettings
 from node.courier import PART_BYTES, ItemKind, Parcel, Sender
 from node.pace import FLASH
 from node.shell.itemchecks import make_item, write_item
@@ -30,8 +31,7 @@ PutFrame = Callable[[pb.CarryFrame], None]
 class Sending:
     """Carries out what node.courier.Sender asks for. All methods run in the event loop's thread."""
 
-    def __init__(self, ledger: LedgerShell, shelf: Shelf, meter: Meter, link_kbit: int = 0) -> None:
-        """`link_kbit` is the post's link budget, 0 for none."""
+    def __init__(self, ledger: LedgerShell, shelf: Shelf, meter: Meter, settings: CourierSettings) -> None:
         self._ledger = ledger
         self._database = ledger.database
         self._shelf = shelf
@@ -48,7 +48,8 @@ class Sending:
             random.random,
             queued=stored,
             widest=WIDEST_WINDOW,
-            kbit=link_kbit,
+            relays=settings.relays,
+            kbit=settings.link_kbit,
             now=time.monotonic(),
         )
 
