@@ -52,7 +52,7 @@ class Inbox:
 
 @dataclass(frozen=True, slots=True)
 class Hop:
-    """How far a cable is on its way to a post: queued, relayed (a relay has it), carried (its node has it), refused, expired."""
+    """How far a cable is on its way to a post: queued, relayed, carried (its node has it), refused, expired."""
 
     post: str
     state: str
