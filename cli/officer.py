@@ -1,4 +1,4 @@
-"""`dutabarta officer`: enrol, approve, list, suspend, reinstate, revoke, rotate."""
+"""`dutabarta officer`: enrol, approve, submit, list, suspend, reinstate, revoke, rotate, zeroize."""
 
 from __future__ import annotations
 
@@ -81,6 +81,20 @@ def approve(place: Place, request: Path, as_json: bool) -> None:
     emit({"request": str(request), "state": "awaiting approval" if missing else "entered", "missing": missing}, as_json)
 
 
+@officer.command("submit")
+@click.argument("request", type=FILE)
+@at_terminal
+@json_option
+def submit(place: Place, request: Path, as_json: bool) -> None:
+    """Hand in what is signed already: a complete request, or the statement of a zeroized terminal."""
+    from cli.enrolment import read_request
+    from terminal.roster import submit_request
+
+    with place.open() as terminal:
+        submit_request(terminal.session, read_request(request))
+    emit({"request": str(request), "state": "entered"}, as_json)
+
+
 @officer.command("list")
 @option("--post")
 @at_terminal
@@ -161,6 +175,18 @@ def rotate(place: Place, out: Path, as_json: bool) -> None:
         officer_id = terminal.session.officer_id.hex()
     write_private(out, request.format().encode())
     emit({"officer_id": officer_id, "request": str(out), "state": "awaiting approval"}, as_json)
+
+
+@officer.command("zeroize")
+@option("--yes", is_flag=True)
+@option("--without-statement", is_flag=True)
+@at_terminal
+@json_option
+def zeroize(place: Place, yes: bool, without_statement: bool, as_json: bool) -> None:
+    """Destroy a terminal's keys and plaintext, and state it on the ledger."""
+    from cli import zeroizing
+
+    zeroizing.run(place, yes, without_statement, as_json)
 
 
 def _listed(one: Listed) -> dict[str, Any]:

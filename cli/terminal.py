@@ -1,4 +1,4 @@
-"""`dutabarta terminal`: set up an officer's terminal away from his post's node."""
+"""`dutabarta terminal`: set up an officer's terminal away from his post's node; retire one."""
 
 from __future__ import annotations
 
@@ -8,11 +8,32 @@ from typing import Any
 import click
 
 from cli.commands import group, option
-from cli.desk import CLASSIFICATIONS, number_of
+from cli.desk import CLASSIFICATIONS, Place, at_terminal, number_of
 from cli.officer import parse_roles
 from cli.options import FILE, FOLDER, folder_name, json_option, passphrase_option, read_passphrase
 from cli.output import emit
 from cli.words import t
+from keys.purpose import ID_BYTES
+
+RETIRE_REASONS = ("replaced", "lost", "zeroized")
+
+
+class TerminalId(click.ParamType[bytes]):
+    """A terminal id: 64 hex digits."""
+
+    name = "terminal"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> bytes:
+        """The 32 bytes. Fails for any other text."""
+        if isinstance(value, bytes):
+            return value
+        try:
+            found = bytes.fromhex(value)
+        except ValueError:
+            found = b""
+        if len(found) != ID_BYTES:
+            self.fail(t("usage.bad-terminal-id", id=value), param, ctx)
+        return found
 
 
 @group("terminal")
@@ -57,3 +78,17 @@ def init(folder: Path, node: str, pin: str, passphrase_file: Path | None, as_jso
         },
         as_json,
     )
+
+
+@terminal.command("retire")
+@click.argument("which", type=TerminalId())
+@option("--reason", type=click.Choice(RETIRE_REASONS), default="lost", show_default=True)
+@at_terminal
+@json_option
+def retire(place: Place, which: bytes, reason: str, as_json: bool) -> None:
+    """A terminal leaves for ever: a supervisor says so."""
+    from terminal import roster
+
+    with place.open() as opened:
+        roster.retire(opened.session, which, reason)
+    emit({"terminal_id": which.hex(), "state": "retired", "reason": reason}, as_json)

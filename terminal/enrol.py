@@ -24,6 +24,7 @@ OFFICER_ENROLLED = "officer-enrolled"
 TERMINAL_ENROLLED = "terminal-enrolled"
 OFFICER_ROTATED = "officer-rotated"
 OFFICER_SUSPENDED = "officer-suspended"
+TERMINAL_RETIRED = "terminal-retired"
 
 
 @dataclass(frozen=True, slots=True)

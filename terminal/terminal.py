@@ -22,6 +22,7 @@ from terminal.folder import Folder
 from terminal.lookup import find_cable, find_draft, signatures_of
 from terminal.naks import allow, answer_naks
 from terminal.names import names_of
+from terminal.numbering import note_number
 from terminal.proofs import Proved, prove
 from terminal.receive import Received, receive
 from terminal.records import DRAFTS, IN, OUT, Aside, CableRecord, ReceiptRecord
@@ -54,6 +55,7 @@ class Terminal:
         answer_naks(self.session)
         ask_again(self.session)
         note_emptied(self.session)
+        note_number(self.session)
         outgoing.flush(self.session)
         return received
 

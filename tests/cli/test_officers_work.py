@@ -164,3 +164,21 @@ def test_at_headquarters_the_lower_key_begins_a_reinstatement(dutabarta: Command
             dutabarta("officer", "suspend", "karim", *dutabarta.at("DHA"))
     assert sorted(one.code for one in tried.values()) == [0, 1]
     assert "[other-author]" in "".join(one.err for one in tried.values())
+
+
+def test_a_terminal_is_zeroized_once_the_post_is_named(dutabarta: Commands) -> None:
+    place = dutabarta.at("DEL")
+    folder = dutabarta.home("DEL") / "terminals" / "first"
+    asked = dutabarta("officer", "zeroize", *place)
+    assert asked.code == 1 and "not-confirmed" in asked.err and (folder / "keystore").exists()
+    done = dutabarta("officer", "zeroize", "--yes", *place, "--json").data
+    assert (done["state"], done["statement"], done["file"]) == ("zeroized", "entered", None) and not folder.exists()
+    assert "no-terminal" in dutabarta("officer", "zeroize", "--yes", *place).err
+
+
+def test_a_supervisor_retires_a_terminal(dutabarta: Commands) -> None:
+    officers = dutabarta("officer", "list", *dutabarta.at("DEL"), "--json").data["officers"]
+    terminal_id = next(one["terminals"][0] for one in officers if one["name"] != "(first)")
+    retired = dutabarta("terminal", "retire", terminal_id, *dutabarta.at("DEL"), "--json").data
+    assert (retired["terminal_id"], retired["state"]) == (terminal_id, "retired")
+    assert dutabarta("terminal", "retire", "xyz", *dutabarta.at("DEL")).code == 2
