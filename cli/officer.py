@@ -1,4 +1,4 @@
-"""`dutabarta officer`: enrol, approve, submit, list, suspend, reinstate, revoke, rotate, zeroize."""
+"""`dutabarta officer`: enrol, approve, submit, list, suspend, reinstate, revoke, rotate, zeroize, handover."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from cli.output import emit
 from cli.words import t
 
 if TYPE_CHECKING:
+    from ledger.records import Shift
     from terminal.roster import Listed
 
 
@@ -101,12 +102,14 @@ def submit(place: Place, request: Path, as_json: bool) -> None:
 @json_option
 def list_officers(place: Place, post: str | None, as_json: bool) -> None:
     """The officers of a post as the ledger proves them."""
+    from terminal.handover import on_duty
     from terminal.roster import roster_of
 
     with place.open() as terminal:
         terminal.open_own_name()
         code = post or terminal.session.config.post
-        found = [_listed(one) for one in roster_of(terminal.session, code)]
+        shift = on_duty(terminal.session, code)
+        found = [_listed(one, shift) for one in roster_of(terminal.session, code)]
     emit({"post": code, "officers": found}, as_json, "\n".join(map(_line, found)))
 
 
@@ -189,7 +192,32 @@ def zeroize(place: Place, yes: bool, without_statement: bool, as_json: bool) -> 
     zeroizing.run(place, yes, without_statement, as_json)
 
 
-def _listed(one: Listed) -> dict[str, Any]:
+@officer.command("handover")
+@option("--to", words="option.to_officer")
+@option("--take", is_flag=True)
+@option("--accept", type=FILE)
+@option("--show", type=FILE)
+@option("--out", type=FILE)
+@at_terminal
+@json_option
+def handover(place: Place, as_json: bool, **given: Any) -> None:
+    """Hand a shift over, accept it, take it; without options show what is pending."""
+    from cli import handing_over
+
+    match handing_over.chosen(given):
+        case "to":
+            handing_over.offer(place, given["to"], given["out"], as_json)
+        case "take":
+            handing_over.take(place, given["out"], as_json)
+        case "accept":
+            handing_over.accept(place, given["accept"], as_json)
+        case "show":
+            handing_over.show_file(place, given["show"], as_json)
+        case _:
+            handing_over.show(place, as_json)
+
+
+def _listed(one: Listed, shift: Shift | None) -> dict[str, Any]:
     record = one.officer
     return {
         "officer_id": record.officer_id.hex(),
@@ -197,9 +225,13 @@ def _listed(one: Listed) -> dict[str, Any]:
         "roles": [name_of(role, ROLES) for role in record.roles],
         "clearance": name_of(record.clearance, CLASSIFICATIONS),
         "state": "revoked" if record.revoked_at else "suspended" if record.suspended else "active",
+        "on_duty": shift is not None and shift.officer_id == record.officer_id,
         "terminals": [terminal.terminal_id.hex() for terminal in one.terminals],
     }
 
 
 def _line(one: dict[str, Any]) -> str:
-    return f"{one['officer_id']}  {one['state']:9}  {one['clearance']:12}  {','.join(one['roles'])}  {one['name']}"
+    duty = f"  {t('handover.on-duty')}" if one["on_duty"] else ""
+    return (
+        f"{one['officer_id']}  {one['state']:9}  {one['clearance']:12}  {','.join(one['roles'])}  {one['name']}{duty}"
+    )

@@ -17,6 +17,7 @@ class Purpose(StrEnum):
 
     GOVERNANCE = "governance"
     ENROLMENT = "enrolment"
+    SHIFT = "shift"
     DRAFT = "draft"
     CLEAR = "clear"
     CO_RELEASE = "co-release"
@@ -36,6 +37,7 @@ class Purpose(StrEnum):
 SUITE_OF: dict[Purpose, int] = {
     Purpose.GOVERNANCE: SUITE_DUAL,
     Purpose.ENROLMENT: SUITE_DUAL,
+    Purpose.SHIFT: SUITE_DUAL,
     Purpose.DRAFT: SUITE_DUAL,
     Purpose.CLEAR: SUITE_DUAL,
     Purpose.CO_RELEASE: SUITE_DUAL,

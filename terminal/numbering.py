@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from terminal.session import Session
 from terminal.submit import next_sequence
+from terminal.view import ProvedState
 
 NUMBER = "officer-number"
 
@@ -15,6 +16,16 @@ def note_number(session: Session) -> None:
     if known_number(session) != number:
         with session.store.transaction() as transaction:
             transaction.set_setting(NUMBER, number)
+
+
+def own_number(session: Session) -> int:
+    """The number of this officer's next entry, as the newest proved state says. Raises as `Session.own`."""
+
+    def question(state: ProvedState) -> int:
+        officer, _ = session.own(state)
+        return next_sequence(state, officer.key.key_id)
+
+    return session.view.judge(question)
 
 
 def known_number(session: Session) -> int:

@@ -15,11 +15,10 @@ from ledger.records import Officer, Terminal
 from protos.errors import Refused
 from terminal.enrol import OFFICER_SUSPENDED, TERMINAL_RETIRED, Candidate, approve, missing_approvals, pending
 from terminal.names import names_of
-from terminal.numbering import note_number
+from terminal.numbering import note_number, own_number
 from terminal.recipients import Seat, seats_of
 from terminal.request import Request
 from terminal.session import Session
-from terminal.submit import next_sequence
 from terminal.view import ProvedState
 
 OFFICER_ID_BYTES, SALT_BYTES = 16, 32
@@ -108,7 +107,7 @@ def reinstatement_request(session: Session, officer: Officer) -> Request:
     """
     if not officer.suspended:
         raise Refused("nothing-changed", "the officer is not suspended", hint="see `dutabarta officer list`")
-    number = session.view.judge(lambda state: _own_number(session, state))
+    number = own_number(session)
     body, signer = OfficerSuspended(officer.officer_id, True), session.keyring.officer_signer
     return Request(session.network_id, (pending(session.network_id, OFFICER_SUSPENDED, number, body, signer),))
 
@@ -126,7 +125,7 @@ def retire(session: Session, terminal_id: bytes, reason: str) -> None:
 def rotation_request(session: Session) -> Request:
     """This officer's new key, kept in the keystore until the ledger names it; a supervisor has still to approve."""
     successor = SoftwareSigner.from_secret(SUITE_DUAL, _successor(session))
-    number = session.view.judge(lambda state: _own_number(session, state))
+    number = own_number(session)
     body = OfficerRotated(session.officer_id, prove(successor, "officer"))
     entry = pending(session.network_id, "officer-rotated", number, body, session.keyring.officer_signer)
     signature = sign_entry(entry.entry, successor, session.network_id, Purpose.ENROLMENT)
@@ -159,13 +158,8 @@ def _successor(session: Session) -> bytes:
     return session.keyring.next_officer
 
 
-def _own_number(session: Session, state: ProvedState) -> int:
-    officer, _ = session.own(state)
-    return next_sequence(state, officer.key.key_id)
-
-
 def _enter_as_supervisor(session: Session, kind: str, body: object) -> None:
-    number = session.view.judge(lambda state: _own_number(session, state))
+    number = own_number(session)
     entry = pending(session.network_id, kind, number, body, session.keyring.officer_signer)
     session.submitter.submit(entry.leaf())
     note_number(session)

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 
 from crypto_msg.cable import Draft, Inner, Kind
 from crypto_msg.dtg import format_dtg
-from crypto_msg.rules import check_release, needs_two_officers
+from crypto_msg.rules import check_release, is_on_duty, needs_two_officers
 from crypto_msg.seal import Message, Release, seal_cable
 from crypto_msg.signatures import DraftSignature
 from crypto_msg.wire import encode_draft
@@ -20,6 +20,7 @@ from terminal.judging import Outcome, addressed, judge, keep, may_read, recipien
 from terminal.recipients import check_reachable
 from terminal.records import CableRecord
 from terminal.session import Session
+from terminal.view import ProvedState
 
 
 def may_release_alone(session: Session, draft: Draft) -> bool:
@@ -37,6 +38,7 @@ def release(
     "suspended-officer", "revoked-officer", "no-reader", "stale-state", "bundle-missing".
     """
     draft, readers = composed.draft, may_read(composed.draft)
+    signatures = session.view.judge(lambda state: _of_duty_officers(signatures, state))
     inner = _to_judge(session, draft, signatures)
     judged = judge(session, draft, lambda state: check_release(draft, inner, state), addressed(draft), accept_stale)
     check_reachable(judged.posts, judged.seats, judged.bundles, readers)
@@ -60,6 +62,16 @@ def release(
         record = keep(session, transaction, outcome, readers, at)
     reach()
     return record
+
+
+def _of_duty_officers(signatures: Sequence[DraftSignature], state: ProvedState) -> tuple[DraftSignature, ...]:
+    """Without the co-releases of officers who are on duty no more: another's may stand beside them."""
+
+    def stands(one: DraftSignature) -> bool:
+        officer = state.officer_of_key(one.key_id) if one.purpose == Purpose.CO_RELEASE else None
+        return officer is None or is_on_duty(state, officer)
+
+    return tuple(one for one in signatures if stands(one))
 
 
 def _to_judge(session: Session, draft: Draft, signatures: Sequence[DraftSignature]) -> Inner:
