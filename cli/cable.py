@@ -103,13 +103,14 @@ def release(place: Place, cable_id: bytes, accept_stale: bool, as_json: bool) ->
 @json_option
 def list_cables(place: Place, box: str | None, as_json: bool) -> None:
     """What is here, oldest first."""
-    from cli.cable_json import list_json, list_text
+    from cli.cable_json import doubts_about, list_json, list_text
 
     with place.open() as terminal:
         _sync(terminal)
         records = terminal.cables(box)
         alarms = terminal.alarms()
-        emit(list_json(records, alarms), as_json, list_text(records, alarms))
+        data = list_json(records, alarms, doubts_about(terminal, records))
+        emit(data, as_json, list_text(data, alarms))
 
 
 @cable.command("read")
@@ -149,11 +150,12 @@ def acknowledge(place: Place, cable_id: bytes, as_json: bool) -> None:
 @json_option
 def track(place: Place, cable_id: bytes, as_json: bool) -> None:
     """How far a cable has come, addressee by addressee."""
-    from cli.cable_json import track_json, track_text
+    from cli.cable_json import doubts_about, track_json, track_text
 
     with place.open() as terminal:
         _sync(terminal)
-        data = track_json(terminal.find(cable_id), terminal.track(cable_id))
+        record = terminal.find(cable_id)
+        data = track_json(record, terminal.track(cable_id), doubts_about(terminal, [record]))
         emit(data, as_json, track_text(data))
 
 
@@ -196,11 +198,15 @@ def proof(place: Place, cable_id: bytes, out: Path, as_json: bool) -> None:
     with place.open() as terminal:
         _sync(terminal)
         proved = terminal.proof(cable_id)
+        doubts = terminal.standing(terminal.find(cable_id)).doubts
     files = {"proof": Path(f"{out}.tlog-proof"), "cable": Path(f"{out}.cable")}
     write_private(files["proof"], proved.proof)
     write_private(files["cable"], encode_cable_file(Envelope(proved.sealed.head, proved.sealed.body)))
     entry = {"entry_index": proved.item.entry_index, "size": proved.item.checkpoint.size}
-    emit({"cable_id": cable_id.hex(), **{name: str(path) for name, path in files.items()}, **entry}, as_json)
+    for doubt in doubts:
+        say("talk.doubt", doubt=doubt)
+    written = {name: str(path) for name, path in files.items()}
+    emit({"cable_id": cable_id.hex(), **written, **entry, "doubts": list(doubts)}, as_json)
 
 
 def _sync(terminal: Any) -> None:

@@ -21,6 +21,7 @@ from terminal.terminal import Terminal
 from terminal.track import Tracked
 
 Json = dict[str, Any]
+Doubts = Mapping[bytes, Sequence[str]] | None
 
 
 def sent_json(terminal: Terminal, record: CableRecord) -> Json:
@@ -37,10 +38,10 @@ def sent_json(terminal: Terminal, record: CableRecord) -> Json:
     }
 
 
-def list_json(records: Iterable[CableRecord], alarms: Iterable[Aside]) -> Json:
-    """The list, oldest first, and what was kept aside."""
+def list_json(records: Iterable[CableRecord], alarms: Iterable[Aside], doubts: Doubts) -> Json:
+    """The list, oldest first, and what was kept aside. `doubts` is null where they could not be looked for."""
     return {
-        "cables": [_summary(one) for one in records],
+        "cables": [{**_summary(one), "doubts": _doubts_of(one, doubts)} for one in records],
         "alarms": [{"code": a.code, "text": a.text, "from": a.origin, "at": a.at} for a in alarms],
     }
 
@@ -88,7 +89,7 @@ def _standing(terminal: Terminal, record: CableRecord) -> Standing | None:
         return None
 
 
-def track_json(record: CableRecord, tracked: Tracked) -> Json:
+def track_json(record: CableRecord, tracked: Tracked, doubts: Doubts) -> Json:
     """The state per addressee; the three booleans say what is proved by signed receipts."""
     order = ("delivered", "read", "acknowledged")
     return {
@@ -106,19 +107,37 @@ def track_json(record: CableRecord, tracked: Tracked) -> Json:
         "anchored": tracked.anchored,
         "entry_index": tracked.entry_index if tracked.anchored else None,
         "alarms": list(tracked.alarms),
+        "doubts": _doubts_of(record, doubts),
         "sent_bytes": tracked.sent_bytes,
         "received_bytes": tracked.received_bytes,
     }
 
 
-def list_text(records: Sequence[CableRecord], alarms: Sequence[Aside]) -> str:
-    """One line a cable."""
-    lines = [
+def list_text(data: Json, alarms: Sequence[Aside]) -> str:
+    """One line a cable, and one for each doubt about it."""
+    lines = []
+    for one in data["cables"]:
+        lines += [_line(one), *(f"   !  {doubt}" for doubt in one["doubts"] or ())]
+    return "\n".join([*lines, *(f"!  {one.code}: {safe_line(one.text)}" for one in alarms)]) or "-"
+
+
+def _line(one: Json) -> str:
+    return (
         f"{one['cable_id']}  {one['box']:6}  {one['state']:16}  {one['dtg'] or '-':14}  {one['from']}  "
         f"{one['precedence']:9}  {one['classification']:12}  {safe_line(one['subject'])}"
-        for one in map(_summary, records)
-    ]
-    return "\n".join([*lines, *(f"!  {one.code}: {safe_line(one.text)}" for one in alarms)]) or "-"
+    )
+
+
+def doubts_about(terminal: Terminal, records: Sequence[CableRecord]) -> Doubts:
+    """Why not to rely on some of these cables; None if the ledger cannot be asked now."""
+    try:
+        return terminal.doubts(records)
+    except Unavailable:
+        return None
+
+
+def _doubts_of(record: CableRecord, doubts: Doubts) -> list[str] | None:
+    return None if doubts is None else list(doubts.get(record.envelope_id, ()))
 
 
 def cable_text(data: Json) -> str:
@@ -144,7 +163,7 @@ def track_text(data: Json) -> str:
     lines = [f"{one['post']}  {one['state']:12}  {_when(one['at'])}" for one in data["addressees"]]
     anchored = f"anchored: {data['entry_index'] if data['anchored'] else '-'}"
     cost = t("cost.cable", sent=data["sent_bytes"], received=data["received_bytes"])
-    return "\n".join([*lines, anchored, cost, *data["alarms"]])
+    return "\n".join([*lines, anchored, cost, *data["alarms"], *(f"!  {one}" for one in data["doubts"] or ())])
 
 
 def save_attachments(record: CableRecord, folder: Path) -> dict[int, Path]:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from cli.commands import group, option
-from cli.desk import CLASSIFICATIONS, ROLES, Place, at_terminal, name_of, number_of
+from cli.desk import CLASSIFICATIONS, ROLES, Place, Since, at_terminal, name_of, number_of
 from cli.options import FILE, folder_name, home_option, json_option, passphrase_option, read_passphrase
 from cli.output import emit
 from cli.words import t
@@ -148,17 +149,20 @@ def reinstate(place: Place, who: str, out: Path, as_json: bool) -> None:
 @officer.command("revoke")
 @click.argument("who")
 @option("--post")
-@option("--compromised-since", type=click.IntRange(0), default=0)
+@option("--compromised-since", type=Since(), default=0)
 @at_terminal
 @json_option
-def revoke(place: Place, who: str, post: str | None, compromised_since: int, as_json: bool) -> None:
-    """He leaves for ever."""
+def revoke(place: Place, who: str, post: str | None, compromised_since: int | datetime, as_json: bool) -> None:
+    """He leaves for ever; what was anchored since a size or date is doubtful."""
     from terminal import roster
 
     with place.open() as terminal:
         found = roster.find_officer(terminal.session, post or terminal.session.config.post, who)
-        roster.revoke(terminal.session, found, compromised_since)
-    emit({"officer_id": found.officer_id.hex(), "state": "revoked"}, as_json)
+        since = compromised_since
+        if isinstance(since, datetime):
+            since = terminal.session.view.size_before(int(since.timestamp()))
+        roster.revoke(terminal.session, found, since)
+    emit({"officer_id": found.officer_id.hex(), "state": "revoked", "compromised_since": since or None}, as_json)
 
 
 @officer.command("rotate")

@@ -19,6 +19,7 @@ from terminal.desk import Desk
 from terminal.erasing import note_emptied
 from terminal.exceptions import except_post, not_delivered
 from terminal.folder import Folder
+from terminal.gone import READERS, readers_gone
 from terminal.lookup import find_cable, find_draft, signatures_of
 from terminal.naks import allow, answer_naks
 from terminal.names import names_of
@@ -28,7 +29,7 @@ from terminal.receive import Received, receive
 from terminal.records import DRAFTS, IN, OUT, Aside, CableRecord, ReceiptRecord
 from terminal.roster import adopt_rotation
 from terminal.session import Session
-from terminal.standing import Standing, standing
+from terminal.standing import Standing, doubts_of, standing
 from terminal.store import Store
 from terminal.submit import Submitter
 from terminal.track import Tracked, track
@@ -164,6 +165,10 @@ class Terminal:
         """Where a cable is anchored, and why not to rely on it by what the ledger says now."""
         return standing(self.session, record)
 
+    def doubts(self, records: Sequence[CableRecord]) -> dict[bytes, tuple[str, ...]]:
+        """Why not to rely on some of these cables, by envelope id."""
+        return doubts_of(self.session, records)
+
     def proof(self, any_id: bytes) -> Proved:
         """A cable's checked anchor proof and its sealed envelope. Raises as `prove`, "not-released" for a draft."""
         record = self.find(any_id)
@@ -189,11 +194,14 @@ class Terminal:
         return outgoing.waiting(self.session, record.envelope_id)
 
     def alarms(self) -> list[Aside]:
-        """What was kept aside, with its reasons, oldest first; then the cables whose anchor or DELIVERED is overdue."""
+        """What was kept aside, with its reasons, oldest first; then cables overdue on the ledger or at a post, or whose
+        readers are gone."""
         with self.session.store.transaction() as transaction:
             kept = transaction.asides()
         sent = self.cables(OUT)
-        return [*kept, *missing_anchors(self.session, sent), *not_delivered(self.session, sent)]
+        gone = readers_gone(self.session, [one for one in sent if one.cek])
+        late = [*missing_anchors(self.session, sent), *not_delivered(self.session, sent)]
+        return [*kept, *late, *(one for one in gone if one.code == READERS)]
 
     # --- inside --------------------------------------------------------------------------------------------
 
