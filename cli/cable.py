@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from cli.commands import group, option
-from cli.desk import CLASSIFICATIONS, PRECEDENCES, AnyId, Place, at_terminal, number_of
+from cli.desk import CLASSIFICATIONS, PRECEDENCES, AnyId, Place, TerminalId, at_terminal, number_of
 from cli.options import FILE, json_option
 from cli.output import emit, say
 
@@ -161,12 +161,17 @@ def track(place: Place, cable_id: bytes, as_json: bool) -> None:
 
 @cable.command("rewrap")
 @click.argument("cable_id", type=CABLE_ID)
+@option("--to-terminal", type=TerminalId())
 @at_terminal
 @json_option
-def rewrap(place: Place, cable_id: bytes, as_json: bool) -> None:
-    """Answer the terminals that asked too often in a day for a cable's key."""
+def rewrap(place: Place, cable_id: bytes, to_terminal: bytes | None, as_json: bool) -> None:
+    """Answer the terminals that asked too often in a day for a cable's key; or add a terminal, as a supervisor."""
     with place.open() as terminal:
         _sync(terminal)
+        if to_terminal is not None:
+            record = terminal.add_terminal(cable_id, to_terminal)
+            emit({"cable_id": record.cable_id.hex(), "added": to_terminal.hex()}, as_json)
+            return
         record = terminal.find(cable_id)
         emit({"cable_id": record.cable_id.hex(), "answered": terminal.rewrap(cable_id)}, as_json)
 

@@ -18,6 +18,7 @@ from cli.words import t
 if TYPE_CHECKING:
     from terminal.terminal import Terminal
 
+TERMINAL_ID_BYTES = 32
 MAX_DIGITS = 18
 """A log size has fewer."""
 F = TypeVar("F", bound=Callable[..., Any])
@@ -76,6 +77,24 @@ class AnyId(click.ParamType[bytes]):
             found = b""
         if len(found) not in (16, 32):
             self.fail(t("usage.bad-id", id=value), param, ctx)
+        return found
+
+
+class TerminalId(click.ParamType[bytes]):
+    """A terminal id: 64 hex digits."""
+
+    name = "terminal"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> bytes:
+        """The 32 bytes. Fails for any other text."""
+        if isinstance(value, bytes):
+            return value
+        try:
+            found = bytes.fromhex(value)
+        except ValueError:
+            found = b""
+        if len(found) != TERMINAL_ID_BYTES:
+            self.fail(t("usage.bad-terminal-id", id=value), param, ctx)
         return found
 
 

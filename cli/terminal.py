@@ -8,32 +8,13 @@ from typing import Any
 import click
 
 from cli.commands import group, option
-from cli.desk import CLASSIFICATIONS, Place, at_terminal, number_of
+from cli.desk import CLASSIFICATIONS, Place, TerminalId, at_terminal, number_of
 from cli.officer import parse_roles
 from cli.options import FILE, FOLDER, folder_name, json_option, passphrase_option, read_passphrase
 from cli.output import emit
 from cli.words import t
-from keys.purpose import ID_BYTES
 
 RETIRE_REASONS = ("replaced", "lost", "zeroized")
-
-
-class TerminalId(click.ParamType[bytes]):
-    """A terminal id: 64 hex digits."""
-
-    name = "terminal"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> bytes:
-        """The 32 bytes. Fails for any other text."""
-        if isinstance(value, bytes):
-            return value
-        try:
-            found = bytes.fromhex(value)
-        except ValueError:
-            found = b""
-        if len(found) != ID_BYTES:
-            self.fail(t("usage.bad-terminal-id", id=value), param, ctx)
-        return found
 
 
 @group("terminal")

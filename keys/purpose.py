@@ -30,6 +30,7 @@ class Purpose(StrEnum):
     EXPIRED = "expired"
     NAK = "nak"
     REWRAP = "rewrap"
+    ADDED_WRAP = "added-wrap"
     PEER = "peer"
     POSSESSION = "possession"
 
@@ -43,6 +44,7 @@ SUITE_OF: dict[Purpose, int] = {
     Purpose.CO_RELEASE: SUITE_DUAL,
     Purpose.RELEASE: SUITE_DUAL,
     Purpose.BUNDLE: SUITE_DUAL,
+    Purpose.ADDED_WRAP: SUITE_DUAL,
     Purpose.ENTRY: SUITE_ED25519,
     Purpose.BUNDLE_TERMINAL: SUITE_ED25519,
     Purpose.ENVELOPE: SUITE_ED25519,

@@ -11,6 +11,7 @@ from crypto_msg.wire import decode_draft
 from node.client import NodeClient
 from protos.errors import Refused
 from terminal import drafting, outgoing, prekeys, sending
+from terminal.additions import add_terminal
 from terminal.anchors import missing_anchors
 from terminal.answers import answer
 from terminal.asking import ask_again
@@ -156,6 +157,13 @@ class Terminal:
         answer_naks(self.session)
         outgoing.flush_if_possible(self.session)
         return count
+
+    def add_terminal(self, any_id: bytes, terminal_id: bytes) -> CableRecord:
+        """As a supervisor, give a terminal that was not on a cable's list its key. Raises as `add_terminal`."""
+        record = self.find(any_id)
+        add_terminal(self.session, record, terminal_id)
+        outgoing.flush_if_possible(self.session)
+        return record
 
     def except_post(self, any_id: bytes, post: str) -> CableRecord:
         """Put an addressee of a cable on its exception list. Raises `Refused("not-outstanding")`."""

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from cli import founding
 from cli.plan import Plan, PlannedPost
+from crypto_msg.addition import read_added_wrap
 from crypto_msg.anchor import cable_item_hash
 from crypto_msg.cable import Kind
 from crypto_msg.envelope import check_head, decode_head, encode_head, read_outer, verify_body
@@ -303,7 +304,7 @@ class FakeDesk:
     def put_receipt(self, content: bytes, kind: int, envelope_id: bytes, salt: bytes) -> bytes:
         self._called("put_receipt")
         ministry = self.ministry
-        if kind in (5, 6):
+        if kind in (5, 6, 9):
             self._carry(asking_item(kind, content, self.post, ministry.machine.state), content, kind)
             return envelope_id
         if kind == 3:
@@ -322,6 +323,9 @@ class FakeDesk:
         if item.parcel.item_id in ministry.carried:
             return
         ministry.carried.add(item.parcel.item_id)
+        if kind == 9:
+            ministry.deliver(read_added_wrap(content)[0].terminal_id, kind, content, item.envelope_id, self.post)
+            return
         whole = read_nak(content) if kind == 5 else read_rewrap(content)
         ids = [whole.terminal_id] if isinstance(whole, Rewrap) else [whole.origin_terminal_id]
         if isinstance(whole, Nak) and whole.envelope_id:
