@@ -27,7 +27,7 @@ from keys.prekey import Prekey
 from keys.public import SUITE_DUAL, SUITE_ED25519
 from keys.purpose import Purpose
 from keys.signing import DirectVerifier, Signer, SoftwareSigner
-from ledger.records import Officer, Post, Terminal
+from ledger.records import Officer, Post, Shift, Terminal
 from ledger.roles import Clearance, Role
 
 NETWORK_ID = sha256(b"benchmark").digest()
@@ -81,6 +81,9 @@ class Network:
 
     def officer_of_key(self, key_id: bytes) -> Officer | None:
         return next((one.officer for one in self.seats if one.officer.key.key_id == key_id), None)
+
+    def shift(self, code: str) -> Shift | None:
+        return None
 
 
 def rows() -> Iterator[Row]:

@@ -9,10 +9,10 @@ import click
 
 from cli.answering import cancel, forward, reply
 from cli.commands import group, option
-from cli.desk import CABLE_ID, Place, at_terminal, sync
+from cli.desk import CABLE_ID, Place, TerminalId, at_terminal, sync
 from cli.lists import lists
 from cli.options import FILE, json_option
-from cli.output import emit
+from cli.output import emit, say
 from cli.writing import in_place_of, writing, written_by
 
 
@@ -69,11 +69,12 @@ def release(place: Place, cable_id: bytes, accept_stale: bool, as_json: bool) ->
 @json_option
 def list_cables(place: Place, box: str | None, as_json: bool) -> None:
     """What is here, oldest first."""
-    from cli.cable_json import list_json, list_text
+    from cli.cable_json import doubts_about, list_json, list_text
 
     with place.open() as terminal:
         sync(terminal)
-        data = list_json(terminal, terminal.cables(box), terminal.alarms())
+        records = terminal.cables(box)
+        data = list_json(terminal, records, terminal.alarms(), doubts_about(terminal, records))
         emit(data, as_json, list_text(data))
 
 
@@ -114,22 +115,28 @@ def acknowledge(place: Place, cable_id: bytes, as_json: bool) -> None:
 @json_option
 def track(place: Place, cable_id: bytes, as_json: bool) -> None:
     """How far a cable has come, addressee by addressee."""
-    from cli.cable_json import track_json, track_text
+    from cli.cable_json import doubts_about, track_json, track_text
 
     with place.open() as terminal:
         sync(terminal)
-        data = track_json(terminal, terminal.find(cable_id), terminal.track(cable_id))
+        record = terminal.find(cable_id)
+        data = track_json(terminal, record, terminal.track(cable_id), doubts_about(terminal, [record]))
         emit(data, as_json, track_text(data))
 
 
 @cable.command("rewrap")
 @click.argument("cable_id", type=CABLE_ID)
+@option("--to-terminal", type=TerminalId())
 @at_terminal
 @json_option
-def rewrap(place: Place, cable_id: bytes, as_json: bool) -> None:
-    """Answer the terminals that asked too often in a day for a cable's key."""
+def rewrap(place: Place, cable_id: bytes, to_terminal: bytes | None, as_json: bool) -> None:
+    """Answer the terminals that asked too often in a day for a cable's key; or add a terminal, as a supervisor."""
     with place.open() as terminal:
         sync(terminal)
+        if to_terminal is not None:
+            record = terminal.add_terminal(cable_id, to_terminal)
+            emit({"cable_id": record.cable_id.hex(), "added": to_terminal.hex()}, as_json)
+            return
         record = terminal.find(cable_id)
         emit({"cable_id": record.cable_id.hex(), "answered": terminal.rewrap(cable_id)}, as_json)
 
@@ -161,11 +168,15 @@ def proof(place: Place, cable_id: bytes, out: Path, as_json: bool) -> None:
     with place.open() as terminal:
         sync(terminal)
         proved = terminal.proof(cable_id)
+        doubts = terminal.standing(terminal.find(cable_id)).doubts
     files = {"proof": Path(f"{out}.tlog-proof"), "cable": Path(f"{out}.cable")}
     write_private(files["proof"], proved.proof)
     write_private(files["cable"], encode_cable_file(Envelope(proved.sealed.head, proved.sealed.body)))
     entry = {"entry_index": proved.item.entry_index, "size": proved.item.checkpoint.size}
-    emit({"cable_id": cable_id.hex(), **{name: str(path) for name, path in files.items()}, **entry}, as_json)
+    for doubt in doubts:
+        say("talk.doubt", doubt=doubt)
+    written = {name: str(path) for name, path in files.items()}
+    emit({"cable_id": cable_id.hex(), **written, **entry, "doubts": list(doubts)}, as_json)
 
 
 for _one in (reply, forward, cancel, lists):

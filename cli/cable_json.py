@@ -23,6 +23,7 @@ from terminal.terminal import Terminal
 from terminal.track import Tracked
 
 Json = dict[str, Any]
+Doubts = Mapping[bytes, Sequence[str]] | None
 
 
 def sent_json(terminal: Terminal, record: CableRecord) -> Json:
@@ -51,11 +52,14 @@ def cancelled_json(terminal: Terminal, earlier: CableRecord, record: CableRecord
     }
 
 
-def list_json(terminal: Terminal, records: Sequence[CableRecord], alarms: Iterable[Aside]) -> Json:
-    """The list, oldest first, and what was kept aside."""
+def list_json(terminal: Terminal, records: Sequence[CableRecord], alarms: Iterable[Aside], doubts: Doubts) -> Json:
+    """The list, oldest first, and what was kept aside. `doubts` is null where they could not be looked for."""
     marks = terminal.marks(records)
     return {
-        "cables": [{**_summary(one), **replaced_json(marks[one.envelope_id])} for one in records],
+        "cables": [
+            {**_summary(one), **replaced_json(marks[one.envelope_id]), "doubts": _doubts_of(one, doubts)}
+            for one in records
+        ],
         "alarms": [{"code": a.code, "text": a.text, "from": a.origin, "at": a.at} for a in alarms],
     }
 
@@ -114,7 +118,7 @@ def _paragraphs(record: CableRecord) -> list[str]:
     return list(decode_draft(record.draft).paragraphs)
 
 
-def track_json(terminal: Terminal, record: CableRecord, tracked: Tracked) -> Json:
+def track_json(terminal: Terminal, record: CableRecord, tracked: Tracked, doubts: Doubts) -> Json:
     """The state per addressee; the three booleans say what is proved by signed receipts."""
     order = ("delivered", "read", "acknowledged")
     return {
@@ -133,14 +137,18 @@ def track_json(terminal: Terminal, record: CableRecord, tracked: Tracked) -> Jso
         "anchored": tracked.anchored,
         "entry_index": tracked.entry_index if tracked.anchored else None,
         "alarms": list(tracked.alarms),
+        "doubts": _doubts_of(record, doubts),
         "sent_bytes": tracked.sent_bytes,
         "received_bytes": tracked.received_bytes,
     }
 
 
 def list_text(data: Json) -> str:
-    """One line a cable, and one for each that cancels or supersedes it."""
-    lines = [line for one in data["cables"] for line in (_line(one), *(f"  {text}" for text in replaced_lines(one)))]
+    """One line a cable, one for each that cancels or supersedes it, and one for each doubt about it."""
+    lines: list[str] = []
+    for one in data["cables"]:
+        lines += [_line(one), *(f"  {text}" for text in replaced_lines(one))]
+        lines += [f"   !  {doubt}" for doubt in one["doubts"] or ()]
     return "\n".join([*lines, *(f"!  {one['code']}: {safe_line(one['text'])}" for one in data["alarms"])]) or "-"
 
 
@@ -149,6 +157,18 @@ def _line(one: Json) -> str:
         f"{one['cable_id']}  {one['box']:6}  {one['state']:16}  {one['dtg'] or '-':14}  {one['from']}  "
         f"{one['precedence']:9}  {one['classification']:12}  {safe_line(one['subject'])}"
     )
+
+
+def doubts_about(terminal: Terminal, records: Sequence[CableRecord]) -> Doubts:
+    """Why not to rely on some of these cables; None if the ledger cannot be asked now."""
+    try:
+        return terminal.doubts(records)
+    except Unavailable:
+        return None
+
+
+def _doubts_of(record: CableRecord, doubts: Doubts) -> list[str] | None:
+    return None if doubts is None else list(doubts.get(record.envelope_id, ()))
 
 
 def cable_text(data: Json) -> str:
@@ -178,7 +198,8 @@ def track_text(data: Json) -> str:
     lines = [f"{one['post']}  {one['state']:12}  {_when(one['at'])}" for one in data["addressees"]]
     anchored = f"anchored: {data['entry_index'] if data['anchored'] else '-'}"
     cost = t("cost.cable", sent=data["sent_bytes"], received=data["received_bytes"])
-    return "\n".join([*replaced_lines(data), *lines, anchored, cost, *data["alarms"]])
+    doubts = (f"!  {one}" for one in data["doubts"] or ())
+    return "\n".join([*replaced_lines(data), *lines, anchored, cost, *data["alarms"], *doubts])
 
 
 def save_attachments(record: CableRecord, contents: tuple[bytes, ...], folder: Path) -> dict[int, Path]:

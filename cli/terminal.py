@@ -1,4 +1,4 @@
-"""`dutabarta terminal`: set up an officer's terminal away from his post's node."""
+"""`dutabarta terminal`: set up an officer's terminal away from his post's node; retire one."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from cli.commands import group, option
-from cli.desk import CLASSIFICATIONS, Place, at_terminal, number_of
+from cli.desk import CLASSIFICATIONS, Place, TerminalId, at_terminal, number_of
 from cli.officer import parse_roles
 from cli.options import (
     FILE,
@@ -22,6 +22,8 @@ from cli.options import (
 )
 from cli.output import emit
 from cli.words import t
+
+RETIRE_REASONS = ("replaced", "lost", "zeroized")
 
 
 @group("terminal")
@@ -87,3 +89,17 @@ def passphrase(place: Place, new_file: Path | None, as_json: bool) -> None:
     with folder.locked():
         folder.change_passphrase(old, new)
     emit({"terminal": str(place.folder), "state": "changed"}, as_json)
+
+
+@terminal.command("retire")
+@click.argument("which", type=TerminalId())
+@option("--reason", type=click.Choice(RETIRE_REASONS), default="lost", show_default=True)
+@at_terminal
+@json_option
+def retire(place: Place, which: bytes, reason: str, as_json: bool) -> None:
+    """A terminal leaves for ever: a supervisor says so."""
+    from terminal import roster
+
+    with place.open() as opened:
+        roster.retire(opened.session, which, reason)
+    emit({"terminal_id": which.hex(), "state": "retired", "reason": reason}, as_json)

@@ -170,6 +170,17 @@ class TerminalRetired:
 
 
 @dataclass(frozen=True, slots=True)
+class ShiftChanged:
+    """The officer `incoming` is on duty at the post. `outgoing` hands over what is pending, by the hash of its list;
+    both are empty where the shift is taken with a supervisor's signature."""
+
+    post: str
+    outgoing: bytes
+    incoming: bytes
+    list_hash: bytes
+
+
+@dataclass(frozen=True, slots=True)
 class Batch:
     """The root over one post's items of one slot (`kind` confidential or attestation)."""
 

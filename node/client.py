@@ -76,6 +76,11 @@ class NodeClient:
         request = pb.StateRequest(at_least=at_least, keys=list(keys), exactly=exactly)
         return self._call(self._desk.GetState, request).state_proof
 
+    def block_before(self, time: int, at_least: int = 0) -> bytes:
+        """Canonical StateProof, without values, of the last block whose time is before `time` (POSIX seconds)."""
+        request = pb.BlockBeforeRequest(time=time, at_least=at_least)
+        return self._call(self._desk.GetBlockBefore, request).state_proof
+
     def consistency(self, old_size: int, new_size: int) -> tuple[bytes, ...]:
         """RFC 6962 consistency proof between two sizes of the node's log."""
         request = pb.ConsistencyRequest(old_size=old_size, new_size=new_size)

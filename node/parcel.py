@@ -19,6 +19,7 @@ class ItemKind(IntEnum):
     PROOF = 4
     NAK = 5
     REWRAP = 6
+    ADDED_WRAP = 9
 
 
 class Verdict(IntEnum):

@@ -767,6 +767,39 @@ class TerminalRetired(_message.Message):
 Global___TerminalRetired: _TypeAlias = TerminalRetired  # noqa: Y015
 
 @_typing.final
+class ShiftChanged(_message.Message):
+    """--- shifts ----------------------------------------------------------------------------------------"""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    POST_FIELD_NUMBER: _builtins.int
+    OUTGOING_FIELD_NUMBER: _builtins.int
+    INCOMING_FIELD_NUMBER: _builtins.int
+    LIST_HASH_FIELD_NUMBER: _builtins.int
+    post: _builtins.str
+    outgoing: _builtins.bytes
+    """officer id; empty: taken, with a supervisor's signature"""
+    incoming: _builtins.bytes
+    """officer id"""
+    list_hash: _builtins.bytes
+    """of the duty list (docs/protocol/shift.md); empty without outgoing"""
+    def __init__(
+        self,
+        *,
+        post: _builtins.str = ...,
+        outgoing: _builtins.bytes = ...,
+        incoming: _builtins.bytes = ...,
+        list_hash: _builtins.bytes = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["incoming", b"incoming", "list_hash", b"list_hash", "outgoing", b"outgoing", "post", b"post"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ShiftChanged: _TypeAlias = ShiftChanged  # noqa: Y015
+
+@_typing.final
 class Batch(_message.Message):
     """--- batches ---------------------------------------------------------------------------------------"""
 
@@ -1011,6 +1044,41 @@ class Terminal(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Terminal: _TypeAlias = Terminal  # noqa: Y015
+
+@_typing.final
+class Shift(_message.Message):
+    """Who is on duty at a post."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    POST_FIELD_NUMBER: _builtins.int
+    OFFICER_ID_FIELD_NUMBER: _builtins.int
+    SINCE_FIELD_NUMBER: _builtins.int
+    FORMER_ID_FIELD_NUMBER: _builtins.int
+    LIST_HASH_FIELD_NUMBER: _builtins.int
+    post: _builtins.str
+    officer_id: _builtins.bytes
+    since: _builtins.int
+    """log index"""
+    former_id: _builtins.bytes
+    """who handed over to him; empty: nobody did"""
+    list_hash: _builtins.bytes
+    def __init__(
+        self,
+        *,
+        post: _builtins.str = ...,
+        officer_id: _builtins.bytes = ...,
+        since: _builtins.int = ...,
+        former_id: _builtins.bytes = ...,
+        list_hash: _builtins.bytes = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["former_id", b"former_id", "list_hash", b"list_hash", "officer_id", b"officer_id", "post", b"post", "since", b"since"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Shift: _TypeAlias = Shift  # noqa: Y015
 
 @_typing.final
 class Roster(_message.Message):

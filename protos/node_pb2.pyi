@@ -799,6 +799,31 @@ class StateRequest(_message.Message):
 Global___StateRequest: _TypeAlias = StateRequest  # noqa: Y015
 
 @_typing.final
+class BlockBeforeRequest(_message.Message):
+    """The last block whose time is before `time` (POSIX seconds): a StateProof without values."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    AT_LEAST_FIELD_NUMBER: _builtins.int
+    TIME_FIELD_NUMBER: _builtins.int
+    at_least: _builtins.int
+    """under a checkpoint of at least this size"""
+    time: _builtins.int
+    def __init__(
+        self,
+        *,
+        at_least: _builtins.int = ...,
+        time: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["at_least", b"at_least", "time", b"time"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___BlockBeforeRequest: _TypeAlias = BlockBeforeRequest  # noqa: Y015
+
+@_typing.final
 class StateAnswer(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 

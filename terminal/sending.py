@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 
 from crypto_msg.cable import Draft, Inner, Kind
 from crypto_msg.dtg import format_dtg, is_datable
-from crypto_msg.rules import Signers, check_release
+from crypto_msg.rules import Signers, check_release, is_on_duty
 from crypto_msg.seal import Message, Release, seal_cable
 from crypto_msg.signatures import DraftSignature
 from crypto_msg.wire import encode_draft
@@ -39,6 +39,7 @@ def release(
     "suspended-officer", "revoked-officer", "no-reader", "stale-state", "bundle-missing"; as `replacing.replaced`.
     """
     draft, readers = composed.draft, may_read(composed.draft)
+    signatures = session.view.judge(lambda state: _of_duty_officers(signatures, state))
     inner = _to_judge(session, draft, signatures)
 
     def signers_at(state: ProvedState) -> Signers:
@@ -74,6 +75,16 @@ def _moment(session: Session) -> int:
     """POSIX seconds by the officer's clock; by the ledger's newest block if that clock is out by decades."""
     at = session.clock()
     return at if is_datable(at) else session.view.judge(lambda state: state.time)
+
+
+def _of_duty_officers(signatures: Sequence[DraftSignature], state: ProvedState) -> tuple[DraftSignature, ...]:
+    """Without the co-releases of officers who are on duty no more: another's may stand beside them."""
+
+    def stands(one: DraftSignature) -> bool:
+        officer = state.officer_of_key(one.key_id) if one.purpose == Purpose.CO_RELEASE else None
+        return officer is None or is_on_duty(state, officer)
+
+    return tuple(one for one in signatures if stands(one))
 
 
 def _to_judge(session: Session, draft: Draft, signatures: Sequence[DraftSignature]) -> Inner:

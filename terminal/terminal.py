@@ -12,6 +12,7 @@ from crypto_msg.wire import decode_draft
 from node.client import NodeClient
 from protos.errors import Refused
 from terminal import drafting, outgoing, prekeys, sending
+from terminal.additions import add_terminal
 from terminal.anchors import missing_anchors
 from terminal.answers import answer
 from terminal.asking import ask_again
@@ -20,19 +21,21 @@ from terminal.desk import Desk
 from terminal.erasing import note_emptied
 from terminal.exceptions import except_post, not_delivered
 from terminal.folder import Folder
+from terminal.gone import READERS, readers_gone
 from terminal.linking import index_once
 from terminal.lists import expanded
 from terminal.lookup import find_cable, find_draft, signatures_of
 from terminal.marks import Mark, marks_of, withdrawn_too_late
 from terminal.naks import allow, answer_naks
 from terminal.names import names_of
+from terminal.numbering import note_number
 from terminal.proofs import Proved, prove
 from terminal.receive import Received, receive
 from terminal.records import DRAFTS, IN, NOTICES, OUT, Aside, CableRecord, ReceiptRecord
 from terminal.replacing import cancelling, check_relations
 from terminal.roster import adopt_rotation
 from terminal.session import Session
-from terminal.standing import Standing, standing
+from terminal.standing import Standing, doubts_of, standing
 from terminal.store import Store
 from terminal.submit import Submitter
 from terminal.track import Tracked, track
@@ -59,6 +62,7 @@ class Terminal:
         answer_naks(self.session)
         ask_again(self.session)
         note_emptied(self.session)
+        note_number(self.session)
         outgoing.flush(self.session)
         return received
 
@@ -177,6 +181,13 @@ class Terminal:
         outgoing.flush_if_possible(self.session)
         return count
 
+    def add_terminal(self, any_id: bytes, terminal_id: bytes) -> CableRecord:
+        """As a supervisor, give a terminal that was not on a cable's list its key. Raises as `add_terminal`."""
+        record = self.find(any_id)
+        add_terminal(self.session, record, terminal_id)
+        outgoing.flush_if_possible(self.session)
+        return record
+
     def except_post(self, any_id: bytes, post: str) -> CableRecord:
         """Put an addressee of a cable on its exception list. Raises `Refused("not-outstanding")`."""
         return except_post(self.session, *find_cable(self.session, any_id), post)
@@ -190,6 +201,10 @@ class Terminal:
     def standing(self, record: CableRecord) -> Standing:
         """Where a cable is anchored, and why not to rely on it by what the ledger says now."""
         return standing(self.session, record)
+
+    def doubts(self, records: Sequence[CableRecord]) -> dict[bytes, tuple[str, ...]]:
+        """Why not to rely on some of these cables, by envelope id."""
+        return doubts_of(self.session, records)
 
     def proof(self, any_id: bytes) -> Proved:
         """A cable's checked anchor proof and its sealed envelope. Raises as `prove`, "not-released" for a draft."""
@@ -220,8 +235,9 @@ class Terminal:
         with self.session.store.transaction() as transaction:
             kept = transaction.asides()
         sent = self.cables(OUT)
-        overdue = [*missing_anchors(self.session, sent), *not_delivered(self.session, sent)]
-        return [*kept, *overdue, *withdrawn_too_late(self.session)]
+        gone = readers_gone(self.session, [one for one in sent if one.cek])
+        late = [*missing_anchors(self.session, sent), *not_delivered(self.session, sent)]
+        return [*kept, *late, *withdrawn_too_late(self.session), *(one for one in gone if one.code == READERS)]
 
     # --- inside --------------------------------------------------------------------------------------------
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from crypto_msg.receipt import ReceiptKind
 from protos.errors import Unavailable
 from terminal.anchors import missing_anchors
+from terminal.gone import readers_gone
 from terminal.outgoing import waiting
 from terminal.proofs import find_proof
 from terminal.records import CableRecord
@@ -61,9 +62,10 @@ def track(session: Session, record: CableRecord) -> Tracked:
     for one in receipts:
         _raise(best, Progress(one.post, _OF_RECEIPT[ReceiptKind(one.kind)], one.at))
     anchor = _anchor(session, record)
-    alarms = tuple(one.text for one in (*asides, *missing_anchors(session, [record])))
+    alarms = (*asides, *missing_anchors(session, [record]), *readers_gone(session, [record]))
+    texts = tuple(one.text for one in alarms)
     progress = tuple(best[post] for post in sorted(best))
-    return Tracked(progress, anchor is not None, anchor or 0, alarms, known.sent_bytes, known.received_bytes)
+    return Tracked(progress, anchor is not None, anchor or 0, texts, known.sent_bytes, known.received_bytes)
 
 
 def _anchor(session: Session, record: CableRecord) -> int | None:

@@ -45,6 +45,10 @@ class Desk(DeskServicer):
         proof = await answers.prove_state(tuple(request.keys), request.at_least, request.exactly)
         return pb.StateAnswer(state_proof=proof)
 
+    async def GetBlockBefore(self, request: pb.BlockBeforeRequest, _context: Any) -> pb.StateAnswer:
+        proof = await self._node.answers.block_before(request.time, request.at_least)
+        return pb.StateAnswer(state_proof=proof)
+
     async def GetConsistency(self, request: pb.ConsistencyRequest, _context: Any) -> pb.HashList:
         return pb.HashList(hashes=self._node.answers.consistency(request.old_size, request.new_size))
 

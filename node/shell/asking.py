@@ -1,9 +1,10 @@
-"""NAKs and re-wraps as items of the courier: small, without a body, from terminal to terminal."""
+"""NAKs, re-wraps and added wraps as items of the courier: small, without a body, from terminal to terminal."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
+from crypto_msg.addition import read_added_wrap
 from crypto_msg.nak import read_nak
 from crypto_msg.rewrap import read_rewrap
 from ledger.state import State
@@ -25,10 +26,16 @@ class Asking:
 
 
 def asking_item(kind: int, content: bytes, post: str, state: State) -> Asking:
-    """The item of a NAK or re-wrap handed in at `post`; its signature is not checked. Raises `Malformed`, `Refused`."""
+    """The item of a NAK, re-wrap or added wrap handed in at `post`; its signature is not checked.
+
+    Raises `Malformed`, `Refused`.
+    """
     if kind == ItemKind.NAK:
         nak = read_nak(content)
         envelope_id, signer_id, to = nak.envelope_id, nak.terminal_id, nak.origin_terminal_id
+    elif kind == ItemKind.ADDED_WRAP:
+        added, head = read_added_wrap(content)
+        envelope_id, signer_id, to = head.envelope_id, added.by_terminal_id, added.terminal_id
     else:
         rewrap = read_rewrap(content)
         envelope_id, signer_id, to = rewrap.envelope_id, rewrap.by_terminal_id, rewrap.terminal_id

@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import lru_cache
 from hashlib import sha256
 
+from crypto_msg.addition import verify_added_wrap
 from crypto_msg.cable import Kind
 from crypto_msg.envelope import MAX_HEAD, check_head, read_outer
 from crypto_msg.nak import read_nak, verify_nak
@@ -152,6 +153,8 @@ class ItemChecks:
                 self._check_nak(item, state)
             case ItemKind.REWRAP:
                 self._check_rewrap(item, state)
+            case ItemKind.ADDED_WRAP:
+                self._check_added(item, state)
 
     def envelope(self, head: bytes, state: State) -> tuple[Head, Outer]:
         """A head whose form, network and terminal's signature hold. Raises `Malformed` or `VerificationFailed`."""
@@ -201,6 +204,10 @@ class ItemChecks:
         terminal = state.terminal(read_rewrap(item.head).by_terminal_id)
         rewrap = verify_rewrap(item.head, self._network_id, terminal, self._verifier)
         _check_way(item, rewrap.envelope_id, terminal, state.terminal(rewrap.terminal_id))
+
+    def _check_added(self, item: CourierItem, state: State) -> None:
+        addition = verify_added_wrap(item.head, self._network_id, state, self._verifier)
+        _check_way(item, addition.envelope_id, addition.by, state.terminal(addition.added.terminal_id))
 
 
 def _check_way(item: CourierItem, envelope_id: bytes, signer: Terminal | None, to: Terminal | None) -> None:

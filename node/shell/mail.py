@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 
 from sqlalchemy import Connection
 
+from crypto_msg.addition import added_item_hash
 from crypto_msg.anchor import cable_item_hash, receipt_item_hash
 from crypto_msg.cable import Kind
 from crypto_msg.envelope import BodyCheck, encode_head
@@ -22,7 +23,7 @@ from node.shell.itemchecks import ItemChecks, envelope_from, make_item, posts_of
 from node.shell.ledger import LedgerShell
 from node.shell.sending import Sending
 from node.shell.shelf import Shelf
-from node.shell.slots import CABLE, RECEIPT, add_item, cable_proof
+from node.shell.slots import ADDED_WRAP, CABLE, RECEIPT, add_item, cable_proof
 from node.shell.storage import Storage
 from node.store import bodies, courier, log, traffic
 from node.store.courier import CourierItem, StoredEnvelope
@@ -172,10 +173,11 @@ class Mail:
     def put_receipt(self, content: bytes, kind: int, envelope_id: bytes, salt: bytes, terminal_id: bytes) -> bytes:
         """Store a terminal's receipt, queue it for the originating post, and anchor it; returns its item id.
 
-        So with a NAK and a re-wrap, which go to the post of the terminal that they name, and are not anchored.
+        So with a NAK, a re-wrap and an added wrap, which go to the post of the terminal that they name; only the last
+        of them is anchored.
         """
-        if kind in (ItemKind.NAK, ItemKind.REWRAP):
-            return self._put_asking(asking_item(kind, content, self._ledger.post, self._state), terminal_id)
+        if kind in (ItemKind.NAK, ItemKind.REWRAP, ItemKind.ADDED_WRAP):
+            return self._put_asking(asking_item(kind, content, self._ledger.post, self._state), terminal_id, salt)
         if kind not in _RECEIPTS or len(salt) not in (0, SALT_BYTES):
             raise Malformed("bad-receipt", "a receipt is of kind 2 or 3, with a salt of 32 bytes")
         with self._database.read() as tx:
@@ -197,13 +199,18 @@ class Mail:
         self._ledger.pulse.beat()
         return item.parcel.item_id
 
-    def _put_asking(self, asking: Asking, terminal_id: bytes) -> bytes:
+    def _put_asking(self, asking: Asking, terminal_id: bytes, salt: bytes) -> bytes:
         if asking.signer_id != terminal_id:
             raise Refused("not-yours", "a terminal hands in only what it has signed itself")
         item = asking.item
         self._checks.check(item, self._state)
+        anchor = _anchor_of(item, salt)
         with self._database.write() as tx:
             parcel = self._shelf.store_new(tx, item)
+            if anchor is not None:
+                add_item(tx, anchor, item.envelope_id)
+        if anchor is not None:
+            self._ledger.slots.add(anchor)
         self._sending.queued([parcel])
         self._ledger.pulse.beat()
         return item.parcel.item_id
@@ -236,7 +243,7 @@ class Mail:
     def body_part(self, envelope_id: bytes, offset: int, terminal_id: bytes) -> bytes:
         """The next bytes of a body, at most 64 KiB; empty at its end. Raises `Refused` if it is not this terminal's."""
         with self._database.read() as tx:
-            if terminal_id not in courier.readers(tx, envelope_id) or not bodies.is_whole(tx, envelope_id):
+            if not courier.may_fetch(tx, envelope_id, terminal_id) or not bodies.is_whole(tx, envelope_id):
                 raise Refused("unknown-cable", "this terminal has no such cable here")
             return bodies.read_body(tx, envelope_id, offset, PIECE_BYTES)
 
@@ -257,6 +264,15 @@ class Mail:
         """The tlog-proof of a cable's anchor; empty while there is none."""
         with self._database.read() as tx:
             return cable_proof(tx, envelope_id) or b""
+
+
+def _anchor_of(item: CourierItem, salt: bytes) -> Item | None:
+    """An added wrap is anchored, what it mends is not. Raises `Malformed("bad-receipt")`."""
+    if item.parcel.kind != ItemKind.ADDED_WRAP:
+        return None
+    if len(salt) != SALT_BYTES:
+        raise Malformed("bad-receipt", "an added wrap comes with a salt of 32 bytes")
+    return Item(ADDED_WRAP, added_item_hash(item.head), salt)
 
 
 def _inbox_id(database: Database) -> bytes:

@@ -106,7 +106,7 @@ class Node:
         self.tasks.spawn(self.courier.run_for_ever())
         if self.ledger.is_headquarters:
             self.tasks.spawn(self.directory.gather_for_ever())
-        self.tasks.spawn(self.intake.run())
+        self.tasks.spawn(self.intake.run_for_ever())
         self.tasks.spawn(self.comet.run_for_ever())
         self.tasks.spawn(self.storage.run_for_ever())
         self.tasks.spawn(Rereading(self.ledger).run_for_ever())

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 from sqlalchemy import Connection
 
+from crypto_msg.addition import read_added_wrap
 from crypto_msg.envelope import read_outer
 from crypto_msg.nak import Reason, read_nak
 from crypto_msg.receipt import read_receipt, read_sealed_receipt
@@ -80,6 +81,8 @@ class Shelf:
                 rows.deliver(self._asked(read_nak(item.head)), item)
             case ItemKind.REWRAP:
                 rows.deliver([read_rewrap(item.head).terminal_id], item)
+            case ItemKind.ADDED_WRAP:
+                rows.deliver([read_added_wrap(item.head)[0].terminal_id], item)
             case _:
                 rows.flush()  # its envelope may have come just before
                 if item.parcel.kind == ItemKind.PROOF:

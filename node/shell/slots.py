@@ -16,6 +16,7 @@ from node.store.tables import BATCHES, PROOFS, SLOT_ITEMS
 
 CABLE = "cable"
 RECEIPT = "receipt"
+ADDED_WRAP = "added-wrap"
 _CABLE_PROOF = select(PROOFS.c.proof).where(PROOFS.c.envelope_id == bindparam("of"), PROOFS.c.kind == CABLE)
 _PROVED_AMONG = select(PROOFS.c.envelope_id).where(
     PROOFS.c.envelope_id.in_(bindparam("among", expanding=True)), PROOFS.c.kind == CABLE

@@ -32,6 +32,8 @@ _SET_STATE = (
 _ENVELOPE = select(ENVELOPES).where(ENVELOPES.c.envelope_id == bindparam("of"))
 _ENVELOPES_AMONG = select(ENVELOPES.c.envelope_id).where(ENVELOPES.c.envelope_id.in_(bindparam("of", expanding=True)))
 _PUT_ENVELOPE = insert(ENVELOPES)
+WITH_BODY = (1, 9)
+"""Kinds of inbox rows whose terminal fetches a body: an envelope, an added wrap."""
 _HOLDERS = select(INBOX.c.terminal_id, INBOX.c.item_id).where(INBOX.c.item_id.in_(bindparam("of", expanding=True)))
 _PUT_INBOX = insert(INBOX)
 _LAST_POSITION = select(func.max(INBOX.c.position))
@@ -202,6 +204,12 @@ def readers(tx: Connection, envelope_id: bytes) -> list[bytes]:
     """The terminals of this post that have the envelope in their inbox."""
     query = select(INBOX.c.terminal_id).where(INBOX.c.envelope_id == envelope_id, INBOX.c.kind == 1)
     return list(tx.execute(query.distinct()).scalars())
+
+
+def may_fetch(tx: Connection, envelope_id: bytes, terminal_id: bytes) -> bool:
+    """Whether the body is for this terminal: it has the envelope, or a wrap that was added to it, in its inbox."""
+    query = select(INBOX.c.position).where(INBOX.c.envelope_id == envelope_id, INBOX.c.terminal_id == terminal_id)
+    return tx.execute(query.where(INBOX.c.kind.in_(WITH_BODY)).limit(1)).scalar() is not None
 
 
 def set_hop(tx: Connection, envelope_id: bytes, post: str, state: str, now: int) -> None:

@@ -134,6 +134,14 @@ def until_it_ends(act: Callable[[], Said], monkeypatch: pytest.MonkeyPatch) -> i
     raise AssertionError("it never came to its end")
 
 
+def test_a_terminal_destroyed_leaves_no_key_in_the_token(asha: Officer) -> None:
+    asha.enrolled()
+    assert key_pairs(asha)
+    destroyed = asha("officer", "zeroize", "--yes")
+    assert destroyed.code == 0, destroyed.err
+    assert key_pairs(asha) == 0
+
+
 def key_pairs(asha: Officer) -> int:
     import pkcs11
 
