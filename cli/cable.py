@@ -25,6 +25,7 @@ def _writing(function: Any) -> Any:
     for add in (
         click.argument("text", type=click.File("rb")),
         option("--accept-stale", is_flag=True),
+        option("--expires", type=click.IntRange(min=1), default=None),
         option("--attach", multiple=True, type=FILE),
         option("--caveat", multiple=True),
         option("--ref", multiple=True),
@@ -54,6 +55,7 @@ def _composition(fields: dict[str, Any]) -> Any:
         references=fields["ref"],
         caveats=fields["caveat"],
         files=fields["attach"],
+        expires_hours=fields["expires"] or 0,
     )
 
 
@@ -86,15 +88,16 @@ def draft(place: Place, as_json: bool, accept_stale: bool, **fields: Any) -> Non
 @cable.command("release")
 @click.argument("cable_id", type=CABLE_ID)
 @option("--accept-stale", is_flag=True)
+@option("--expires", type=click.IntRange(min=1), default=None)
 @at_terminal
 @json_option
-def release(place: Place, cable_id: bytes, accept_stale: bool, as_json: bool) -> None:
+def release(place: Place, cable_id: bytes, accept_stale: bool, expires: int | None, as_json: bool) -> None:
     """Release a draft that awaits it."""
     from cli.cable_json import sent_json
 
     with place.open() as terminal:
         _sync(terminal)
-        emit(sent_json(terminal, terminal.release(cable_id, accept_stale)), as_json)
+        emit(sent_json(terminal, terminal.release(cable_id, accept_stale, expires or 0)), as_json)
 
 
 @cable.command("list")

@@ -32,6 +32,7 @@ def sent_json(terminal: Terminal, record: CableRecord) -> Json:
         "serial": inner.serial or None,
         "year": inner.year or None,
         "state": record.state,
+        "expires_at": record.expires_at or None,
         "carried": not terminal.is_waiting(record),
         "posts": list(record.posts),
     }
@@ -176,6 +177,7 @@ def _summary(record: CableRecord) -> Json:
         "classification": name_of(draft.classification, CLASSIFICATIONS),
         "subject": draft.subject,
         "dtg": inner.dtg,
+        "expires_at": record.expires_at or None,
     }
 
 

@@ -186,6 +186,26 @@ class SignedRewrap:
     signature: Signature | None
 
 
+@dataclass(frozen=True, slots=True)
+class Expired:
+    """A node gave up bringing an envelope to `post`: at its newest final `size` the block time was past the expiry."""
+
+    envelope_id: bytes
+    origin: str
+    post: str
+    by: str
+    size: int
+    time: int
+
+
+@dataclass(frozen=True, slots=True)
+class SignedExpired:
+    """The canonical Expired and its node's signature."""
+
+    expired: bytes
+    signature: Signature | None
+
+
 CODEC = Codec(
     {
         Outer: cable_pb2.Outer,
@@ -210,6 +230,8 @@ CODEC = Codec(
         SignedNak: cable_pb2.SignedNak,
         Rewrap: cable_pb2.Rewrap,
         SignedRewrap: cable_pb2.SignedRewrap,
+        Expired: cable_pb2.Expired,
+        SignedExpired: cable_pb2.SignedExpired,
         Signature: ledger_pb2.Signature,
     }
 )

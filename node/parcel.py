@@ -19,6 +19,7 @@ class ItemKind(IntEnum):
     PROOF = 4
     NAK = 5
     REWRAP = 6
+    EXPIRED = 7
 
 
 class Verdict(IntEnum):

@@ -786,3 +786,73 @@ class SignedRewrap(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___SignedRewrap: _TypeAlias = SignedRewrap  # noqa: Y015
+
+@_typing.final
+class Expired(_message.Message):
+    """--- giving up -------------------------------------------------------------------------------------
+
+    A node took an envelope for `post` out of its queue: its expiry had passed (docs/protocol/expired.md).
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ENVELOPE_ID_FIELD_NUMBER: _builtins.int
+    ORIGIN_FIELD_NUMBER: _builtins.int
+    POST_FIELD_NUMBER: _builtins.int
+    BY_FIELD_NUMBER: _builtins.int
+    SIZE_FIELD_NUMBER: _builtins.int
+    TIME_FIELD_NUMBER: _builtins.int
+    envelope_id: _builtins.bytes
+    """32"""
+    origin: _builtins.str
+    """its originating post, to whom this goes"""
+    post: _builtins.str
+    """the addressee at which it was not stored"""
+    by: _builtins.str
+    """whose node gave it up"""
+    size: _builtins.int
+    """the newest final size there"""
+    time: _builtins.int
+    """block time at that size, behind the expiry"""
+    def __init__(
+        self,
+        *,
+        envelope_id: _builtins.bytes = ...,
+        origin: _builtins.str = ...,
+        post: _builtins.str = ...,
+        by: _builtins.str = ...,
+        size: _builtins.int = ...,
+        time: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["by", b"by", "envelope_id", b"envelope_id", "origin", b"origin", "post", b"post", "size", b"size", "time", b"time"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Expired: _TypeAlias = Expired  # noqa: Y015
+
+@_typing.final
+class SignedExpired(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    EXPIRED_FIELD_NUMBER: _builtins.int
+    SIGNATURE_FIELD_NUMBER: _builtins.int
+    expired: _builtins.bytes
+    @_builtins.property
+    def signature(self) -> _ledger_pb2.Signature:
+        """entry key of the node, purpose "expired" """
+
+    def __init__(
+        self,
+        *,
+        expired: _builtins.bytes = ...,
+        signature: _ledger_pb2.Signature | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["signature", b"signature"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["expired", b"expired", "signature", b"signature"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SignedExpired: _TypeAlias = SignedExpired  # noqa: Y015

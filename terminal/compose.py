@@ -18,7 +18,10 @@ PARAGRAPH_BREAK = "\n\n"
 
 @dataclass(frozen=True, slots=True)
 class Composition:
-    """What the officer wrote. `text` goes byte for byte; empty lines divide it into paragraphs."""
+    """What the officer wrote. `text` goes byte for byte; empty lines divide it into paragraphs.
+
+    `expires_hours`: nodes give up bringing it after so long, 0: never.
+    """
 
     to: tuple[str, ...]
     precedence: int
@@ -31,14 +34,16 @@ class Composition:
     references: tuple[str, ...] = ()
     relations: tuple[Relation, ...] = ()
     files: tuple[Path, ...] = ()
+    expires_hours: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class Composed:
-    """A checked draft and the bytes of its attachments."""
+    """A checked draft, the bytes of its attachments, and the expiry of its envelope (POSIX seconds, 0: never)."""
 
     draft: Draft
     attachments: tuple[bytes, ...] = field(repr=False)
+    expires_at: int = 0
 
 
 def compose(composition: Composition, post: str) -> Composed:

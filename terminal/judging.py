@@ -163,6 +163,7 @@ def _record(session: Session, outcome: Outcome, at: int) -> CableRecord:
         drafter=signers.drafter.officer_id if signers.drafter else b"",
         releasers=tuple(one.officer_id for one in releasers if one is not None),
         signatures=tuple((str(one.purpose), one.key_id, one.signature) for one in outcome.signatures),
+        expires_at=outcome.composed.expires_at,
     )
 
 

@@ -106,6 +106,7 @@ def _record(session: Session, opened: OpenedCable) -> CableRecord:
         drafter=signers.drafter.officer_id if signers.drafter else b"",
         releasers=tuple(one.officer_id for one in releasers),
         signatures=tuple((str(one.purpose), one.key_id, one.signature) for one in opened.draft_signatures),
+        expires_at=opened.outer.expires_at,
     )
 
 

@@ -44,6 +44,7 @@ class CableRecord(Record):
     `drafter`, `releasers`: officer ids (16 bytes) as they stood at S. `signatures`: (purpose, key id, signature) over
     the draft bytes, for whoever releases. `n` numbers the originating terminal's wraps for this one. `handed_in_at`:
     when the own node had taken what was sealed here, POSIX seconds. `excepted`: posts on the exception list.
+    `expires_at`: as relays see it, POSIX seconds, 0: never.
     """
 
     box: str
@@ -67,6 +68,7 @@ class CableRecord(Record):
     signatures: tuple[tuple[str, bytes, bytes], ...] = ()
     handed_in_at: int = 0
     excepted: tuple[str, ...] = ()
+    expires_at: int = 0
 
     def with_state(self, state: str) -> CableRecord:
         """The same cable, gone on to `state`."""
@@ -132,6 +134,24 @@ class Aside(Record):
     def is_item(self) -> bool:
         """Whether this is an item of the inbox, not an alarm of the terminal's own."""
         return self.wire_kind > 0
+
+
+@dataclass(frozen=True, slots=True)
+class Notice(Record):
+    """A checked statement about a cable that is no receipt, of the node or terminal of post `by`.
+
+    `kind` and `subject` (a post, or a terminal id in hex) name it for its envelope. `signed`: its canonical bytes.
+    """
+
+    kind: str
+    envelope_id: bytes
+    subject: str
+    by: str
+    at: int
+    signed: bytes
+
+
+EXPIRED = "expired"
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,7 +21,7 @@ from sqlalchemy import (
 from protos.errors import Malformed
 
 SCHEMA_VERSION = 2
-"""2 added `wrap` and `ask`."""
+"""2 added `wrap`, `ask` and `notice`."""
 metadata = MetaData()
 
 setting = Table("setting", metadata, Column("name", String, primary_key=True), Column("content", LargeBinary))
@@ -70,6 +70,15 @@ ask = Table(
     metadata,
     Column("slot", LargeBinary, primary_key=True),
     Column("open", Integer, nullable=False),
+    Column("content", LargeBinary, nullable=False),
+)
+
+notice = Table(
+    "notice",
+    metadata,
+    Column("slot", LargeBinary, primary_key=True),
+    Column("envelope", LargeBinary, index=True),
+    Column("kind", String, nullable=False),
     Column("content", LargeBinary, nullable=False),
 )
 

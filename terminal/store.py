@@ -17,6 +17,7 @@ from protos.errors import Unavailable
 from terminal.asides import AsideRows
 from terminal.askrows import AskRows
 from terminal.failpoint import reach
+from terminal.noticerows import NoticeRows
 from terminal.numbers import Numbers
 from terminal.records import CableRecord, Job, ReceiptRecord, Sealed
 from terminal.schema import cable, counter, envelope, job, open_engine, prepare, proof, receipt, setting
@@ -53,7 +54,7 @@ class Store:
             ) from problem
 
 
-class Transaction(AsideRows, AskRows):
+class Transaction(AsideRows, AskRows, NoticeRows):
     """Typed reads and writes on the store. Ids go in as they are and are stored as tags."""
 
     # settings: small durable values by name

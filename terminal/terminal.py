@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 from crypto_msg.receipt import ReceiptKind
@@ -18,6 +19,7 @@ from terminal.compose import Composed, Composition, compose
 from terminal.desk import Desk
 from terminal.erasing import note_emptied
 from terminal.exceptions import except_post, not_delivered
+from terminal.expiry import check_not_expired, expiry_after
 from terminal.folder import Folder
 from terminal.lookup import find_cable, find_draft, signatures_of
 from terminal.naks import allow, answer_naks
@@ -79,8 +81,7 @@ class Terminal:
 
         The record's `state` says which. Either is durable here when this returns; it goes to the node now if it can.
         """
-        composed = compose(composition, self.session.config.post)
-        self._ready()
+        composed = self._composed(composition)
         if sending.may_release_alone(self.session, composed.draft):
             record = sending.release(self.session, composed, accept_stale=accept_stale)
         else:
@@ -90,23 +91,25 @@ class Terminal:
 
     def draft(self, composition: Composition, accept_stale: bool = False) -> CableRecord:
         """A sealed draft to the post's releasers, whoever writes it."""
-        composed = compose(composition, self.session.config.post)
-        self._ready()
+        composed = self._composed(composition)
         record = drafting.draft(self.session, composed, accept_stale)
         outgoing.flush_if_possible(self.session)
         return record
 
-    def release(self, any_id: bytes, accept_stale: bool = False) -> CableRecord:
+    def release(self, any_id: bytes, accept_stale: bool = False, expires_hours: int = 0) -> CableRecord:
         """Release a draft that awaits it; co-release another post's FLASH as an officer of headquarters.
 
-        Raises as `sending.release`, "not-a-draft", "already-released".
+        The cable has the draft's expiry if none is given. Raises as `sending.release`, "not-a-draft",
+        "already-released", "expired-cable".
         """
         self._ready()
         number, waiting = find_draft(self.session, any_id)
         if drafting.is_for_co_release(self.session, waiting):
             record = drafting.co_release(self.session, number, waiting, accept_stale)
         else:
-            composed = Composed(decode_draft(waiting.draft), waiting.attachments)
+            expires_at = expiry_after(self.session, expires_hours) or waiting.expires_at
+            check_not_expired(self.session, replace(waiting, expires_at=expires_at))
+            composed = Composed(decode_draft(waiting.draft), waiting.attachments, expires_at)
             record = sending.release(self.session, composed, signatures_of(self.session, waiting), accept_stale)
         outgoing.flush_if_possible(self.session)
         return record
@@ -198,6 +201,11 @@ class Terminal:
     def _ready(self) -> None:
         adopt_rotation(self.session)
         prekeys.rotate(self.session)
+
+    def _composed(self, composition: Composition) -> Composed:
+        composed = compose(composition, self.session.config.post)
+        self._ready()
+        return replace(composed, expires_at=expiry_after(self.session, composition.expires_hours))
 
     def _answer(self, any_id: bytes, kind: ReceiptKind) -> CableRecord:
         number, record = find_cable(self.session, any_id)

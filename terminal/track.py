@@ -9,10 +9,10 @@ from protos.errors import Unavailable
 from terminal.anchors import missing_anchors
 from terminal.outgoing import waiting
 from terminal.proofs import find_proof
-from terminal.records import CableRecord
+from terminal.records import EXPIRED, CableRecord
 from terminal.session import Session
 
-ORDER = ("here", "queued", "refused", "carried", "delivered", "read", "acknowledged")
+ORDER = ("here", "queued", "refused", "expired", "carried", "delivered", "read", "acknowledged")
 _OF_RECEIPT = {
     ReceiptKind.DELIVERED: "delivered",
     ReceiptKind.READ: "read",
@@ -57,7 +57,11 @@ def track(session: Session, record: CableRecord) -> Tracked:
             _raise(best, Progress(hop.post, hop.state, hop.at))
     with session.store.transaction() as transaction:
         receipts = transaction.receipts(record.envelope_id)
+        notices = transaction.notices(record.envelope_id)
         asides = [one for one in transaction.asides() if one.envelope_id == record.envelope_id]
+    for notice in notices:
+        if notice.kind == EXPIRED:
+            _raise(best, Progress(notice.subject, EXPIRED, notice.at))
     for one in receipts:
         _raise(best, Progress(one.post, _OF_RECEIPT[ReceiptKind(one.kind)], one.at))
     anchor = _anchor(session, record)

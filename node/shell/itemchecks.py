@@ -7,6 +7,7 @@ from hashlib import sha256
 
 from crypto_msg.cable import Kind
 from crypto_msg.envelope import MAX_HEAD, check_head, read_outer
+from crypto_msg.expired import read_expired, verify_expired
 from crypto_msg.nak import read_nak, verify_nak
 from crypto_msg.receipt import read_receipt, read_sealed_receipt, verify_receipt
 from crypto_msg.rewrap import read_rewrap, verify_rewrap
@@ -152,6 +153,8 @@ class ItemChecks:
                 self._check_nak(item, state)
             case ItemKind.REWRAP:
                 self._check_rewrap(item, state)
+            case ItemKind.EXPIRED:
+                self._check_expired(item, state)
 
     def envelope(self, head: bytes, state: State) -> tuple[Head, Outer]:
         """A head whose form, network and terminal's signature hold. Raises `Malformed` or `VerificationFailed`."""
@@ -201,6 +204,14 @@ class ItemChecks:
         terminal = state.terminal(read_rewrap(item.head).by_terminal_id)
         rewrap = verify_rewrap(item.head, self._network_id, terminal, self._verifier)
         _check_way(item, rewrap.envelope_id, terminal, state.terminal(rewrap.terminal_id))
+
+    def _check_expired(self, item: CourierItem, state: State) -> None:
+        post = state.post(read_expired(item.head).by)
+        expired = verify_expired(item.head, self._network_id, post, self._verifier)
+        parcel = item.parcel
+        said = (item.envelope_id, parcel.origin, parcel.destination, parcel.size_seen, parcel.length)
+        if said != (expired.envelope_id, expired.by, expired.origin, expired.size, 0):
+            raise Malformed("bad-item", "the item says another thing than its content")
 
 
 def _check_way(item: CourierItem, envelope_id: bytes, signer: Terminal | None, to: Terminal | None) -> None:

@@ -18,6 +18,7 @@ from node.shell.carriers import Carriers
 from node.shell.comet import CometShell, EnginePlace
 from node.shell.directory import Directory
 from node.shell.entries import Entries
+from node.shell.givingup import GivingUp
 from node.shell.intake import Intake
 from node.shell.itemchecks import ItemChecks
 from node.shell.ledger import LedgerShell
@@ -72,7 +73,8 @@ class Node:
         checks = ItemChecks(machine.network_id, verifier)
         shelf = Shelf(self.ledger)
         meter = Meter(clock)
-        sending = Sending(self.ledger, shelf, meter, config.courier.link_kbit)
+        giving_up = GivingUp(self.ledger, keys.entry)
+        sending = Sending(self.ledger, shelf, meter, giving_up, config.courier.link_kbit)
         self.storage = Storage(self.ledger, config.limits)
         receiving = Receiving(self.ledger, shelf, checks, self.storage, meter, sending.queued, self._catch_up)
         self.mail = Mail(self.ledger, shelf, sending, checks, self.storage)

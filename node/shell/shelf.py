@@ -7,6 +7,7 @@ from dataclasses import replace
 from sqlalchemy import Connection
 
 from crypto_msg.envelope import read_outer
+from crypto_msg.expired import read_expired
 from crypto_msg.nak import Reason, read_nak
 from crypto_msg.receipt import read_receipt, read_sealed_receipt
 from crypto_msg.rewrap import read_rewrap
@@ -76,6 +77,10 @@ class Shelf:
                 rows.deliver([one.wrap.terminal_id for one in head.wraps], item)
             case ItemKind.SEALED_RECEIPT:
                 rows.deliver([read_sealed_receipt(item.head).terminal_id], item)
+            case ItemKind.EXPIRED:
+                gone = read_expired(item.head)
+                courier.expire_hop(rows.tx, gone.envelope_id, gone.post, self._ledger.clock())
+                rows.deliver(self._terminals(), item)
             case ItemKind.NAK:
                 rows.deliver(self._asked(read_nak(item.head)), item)
             case ItemKind.REWRAP:
@@ -90,6 +95,10 @@ class Shelf:
         """Who may answer: every terminal of this post holds the key; only the one that counted knows a number."""
         if nak.reason == Reason.NEVER_CAME:
             return [nak.origin_terminal_id]
+        return [one for one in self._terminals() if one != nak.terminal_id]
+
+    def _terminals(self) -> list[bytes]:
+        """The terminals of this post in force."""
         state = self._ledger.chain.machine.state
         ids = state.roster(self._ledger.post).terminal_ids
-        return [one for one in ids if one != nak.terminal_id and (found := state.terminal(one)) and found.is_active]
+        return [one for one in ids if (found := state.terminal(one)) and found.is_active]

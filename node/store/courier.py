@@ -218,6 +218,12 @@ def move_hops(tx: Connection, moved: Iterable[tuple[bytes, str, str]], now: int)
     )
 
 
+def expire_hop(tx: Connection, envelope_id: bytes, post: str, now: int) -> None:
+    """Note that an envelope was given up on its way to `post`, unless it is known to have come there."""
+    way = update(HOPS).where(HOPS.c.envelope_id == envelope_id, HOPS.c.post == post)
+    tx.execute(way.where(HOPS.c.state.in_(("queued", "relayed"))).values(state="expired", at=now))
+
+
 def hops(tx: Connection, envelope_id: bytes) -> list[tuple[str, str, int]]:
     """(post, state, at) of an envelope of this post."""
     query = select(HOPS.c.post, HOPS.c.state, HOPS.c.at).where(HOPS.c.envelope_id == envelope_id)
