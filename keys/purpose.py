@@ -29,6 +29,7 @@ class Purpose(StrEnum):
     EXPIRED = "expired"
     NAK = "nak"
     REWRAP = "rewrap"
+    ESCALATION = "escalation"
     PEER = "peer"
     POSSESSION = "possession"
 
@@ -48,6 +49,7 @@ SUITE_OF: dict[Purpose, int] = {
     Purpose.EXPIRED: SUITE_ED25519,
     Purpose.NAK: SUITE_ED25519,
     Purpose.REWRAP: SUITE_ED25519,
+    Purpose.ESCALATION: SUITE_ED25519,
     Purpose.PEER: SUITE_ED25519,
 }
 """The suite a purpose demands. POSSESSION is absent: it takes the suite of the key that it proves."""

@@ -20,6 +20,7 @@ class ItemKind(IntEnum):
     NAK = 5
     REWRAP = 6
     EXPIRED = 7
+    ESCALATION = 8
 
 
 class Verdict(IntEnum):

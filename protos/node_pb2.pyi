@@ -459,7 +459,7 @@ class Item(_message.Message):
     item_id: _builtins.bytes
     """32: SHA-256(kind byte || destination || content hash)"""
     kind: _builtins.int
-    """1 envelope, 2 delivered receipt, 3 sealed receipt, 4 item proof, 5 NAK, 6 re-wrap, 7 expired"""
+    """1 envelope, 2 delivered receipt, 3 sealed receipt, 4 item proof, 5 NAK, 6 re-wrap, 7 expired, 8 escalation"""
     origin: _builtins.str
     destination: _builtins.str
     precedence: _builtins.int

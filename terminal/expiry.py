@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 
 from crypto_msg.expired import read_expired, verify_expired
 from crypto_msg.receipt import ReceiptKind
@@ -11,7 +10,7 @@ from crypto_msg.wire import Expired
 from keys.signing import DirectVerifier
 from ledger.state import post_key
 from protos.errors import Refused, VerificationFailed
-from terminal.exceptions import forget_key
+from terminal.exceptions import put_on_list
 from terminal.records import EXPIRED, Aside, CableRecord, Notice
 from terminal.session import Session
 from terminal.store import Transaction
@@ -85,14 +84,13 @@ def _note(
     if expired.post in _delivered(transaction, record):
         return
     now, post = session.clock(), expired.post
-    notice = Notice(EXPIRED, record.envelope_id, post, expired.by, expired.time, content)
-    if not transaction.add_notice(notice):
+    if any(one.kind == EXPIRED and one.subject == post for one in transaction.notices(record.envelope_id)):
         return
+    transaction.put_notice(Notice(EXPIRED, record.envelope_id, post, expired.by, expired.time, content))
     text = f"cable {record.cable_id.hex()} expired before it came to {post}: given up at {expired.by}"
     key, about = record.envelope_id + post.encode(), record.envelope_id
     transaction.add_aside(Aside(key, CABLE_EXPIRED, text, expired.by, now, envelope_id=about))
-    transaction.change_cable(number, replace(record, excepted=tuple(sorted({*record.excepted, post}))))
-    forget_key(transaction, record.envelope_id)
+    put_on_list(session, transaction, number, record, post)
 
 
 def _delivered(transaction: Transaction, record: CableRecord) -> set[str]:

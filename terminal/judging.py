@@ -19,6 +19,7 @@ from ledger.records import Officer
 from ledger.state import post_key
 from protos.errors import VerificationFailed
 from terminal.askrows import SENT
+from terminal.awaiting import watch_of
 from terminal.compose import Composed
 from terminal.outgoing import CABLE
 from terminal.recipients import Seat, fetch_bundles, left_out, make_recipients, seats_of
@@ -127,6 +128,8 @@ def keep(session: Session, transaction: Transaction, outcome: Outcome, readers: 
             transaction.note_wrap(SENT, number)
     for seat in left_out(outcome.judged.seats, outcome.judged.bundles, readers):
         transaction.add_aside(_left_out_alarm(record, seat, at))
+    if record.kind == Kind.CABLE:
+        transaction.put_watch(watch_of(record, outcome.composed.draft, outcome.judged.expansions))
     close_drafts(transaction, record)
     return record
 

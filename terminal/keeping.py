@@ -14,7 +14,7 @@ from protos.errors import DutabartaError, Unavailable, VerificationFailed
 from terminal.exceptions import forget_key
 from terminal.judging import close_drafts
 from terminal.own_receipts import add_own_receipt, own_receipt
-from terminal.records import AWAITING, CO_RELEASED, DRAFTS, IN, NEW, OUT, RELEASED, Aside, CableRecord, Sealed
+from terminal.records import AWAITING, CO_RELEASED, DRAFTS, IN, NEW, OUT, RELEASED, Aside, CableRecord, Sealed, Watch
 from terminal.session import Session
 from terminal.store import Transaction
 from terminal.view import ProvedState
@@ -77,7 +77,10 @@ def keep_opened(
     if opened.outer.kind == Kind.CABLE and _is_addressed(session, opened):
         hashes = (opened.envelope_id, opened.body_root, opened.inner_hash)
         add_own_receipt(session, transaction, own_receipt(session, ReceiptKind.DELIVERED, *hashes, newest))
-    forget_key(transaction, opened.envelope_id)
+    if record.cek and record.kind == Kind.CABLE:
+        watch = Watch(record.envelope_id, record.cable_id, record.at, opened.outer.precedence, (), ())
+        transaction.put_watch(watch)  # for its key alone: only the terminal that sealed gets ACKNOWLEDGED
+    forget_key(session, transaction, opened.envelope_id)
 
 
 def _record(session: Session, opened: OpenedCable) -> CableRecord:

@@ -34,7 +34,7 @@ def take_receipt(session: Session, content: bytes, sealed: bool, then: Callable[
             transaction.add_aside(_alarm(session, receipt, signed, "receipt-contradicts", text))
         else:
             transaction.add_receipt(_record(receipt, signed))
-            forget_key(transaction, receipt.envelope_id)
+            forget_key(session, transaction, receipt.envelope_id)
         then(transaction)
 
 

@@ -11,6 +11,7 @@ from ledger.state import terminal_key
 from node.wire import InboxItem
 from protos.errors import DutabartaError, Malformed, Unavailable, VerificationFailed
 from terminal.counting import note_number
+from terminal.escalations import take_escalation
 from terminal.expiry import take_expired
 from terminal.failpoint import reach
 from terminal.inbox import next_items, set_position
@@ -26,7 +27,7 @@ from terminal.view import DoubtfulNode
 
 TRIES = 5
 """How many further synchronisations try an item that did not hold."""
-ENVELOPE, DELIVERED, SEALED_RECEIPT, ITEM_PROOF, NAK, REWRAP, EXPIRED = 1, 2, 3, 4, 5, 6, 7
+ENVELOPE, DELIVERED, SEALED_RECEIPT, ITEM_PROOF, NAK, REWRAP, EXPIRED, ESCALATION = 1, 2, 3, 4, 5, 6, 7, 8
 
 
 @dataclass(slots=True)
@@ -146,6 +147,10 @@ def _take_expired(session: Session, item: InboxItem, _received: Received) -> Non
     take_expired(session, item.content, lambda t: set_position(t, item))
 
 
+def _take_escalation(session: Session, item: InboxItem, _received: Received) -> None:
+    take_escalation(session, item.content, lambda t: set_position(t, item))
+
+
 def _take_proof(session: Session, item: InboxItem, received: Received) -> None:
     take_proof(session, item.envelope_id, item.content, lambda t: set_position(t, item))
     received.proofs += 1
@@ -159,4 +164,5 @@ _TAKERS = {
     NAK: _take_nak,
     REWRAP: _take_rewrap,
     EXPIRED: _take_expired,
+    ESCALATION: _take_escalation,
 }

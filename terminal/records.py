@@ -151,7 +151,24 @@ class Notice(Record):
     signed: bytes
 
 
-EXPIRED = "expired"
+EXPIRED, ESCALATION = "expired", "escalation"
+
+
+@dataclass(frozen=True, slots=True)
+class Watch(Record):
+    """A cable that this terminal has sealed and whose answers it waits for, or whose content key it still keeps.
+
+    `posts`: who is to DELIVER; `action`: who of them is to ACKNOWLEDGE. `escalated`: headquarters has been told.
+    """
+
+    envelope_id: bytes
+    cable_id: bytes
+    at: int
+    precedence: int
+    posts: tuple[str, ...]
+    action: tuple[str, ...]
+    excepted: tuple[str, ...] = ()
+    escalated: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,7 +21,7 @@ from sqlalchemy import (
 from protos.errors import Malformed
 
 SCHEMA_VERSION = 2
-"""2 added `wrap`, `ask` and `notice`."""
+"""2 added `wrap`, `ask`, `notice` and `watch`."""
 metadata = MetaData()
 
 setting = Table("setting", metadata, Column("name", String, primary_key=True), Column("content", LargeBinary))
@@ -81,6 +81,8 @@ notice = Table(
     Column("kind", String, nullable=False),
     Column("content", LargeBinary, nullable=False),
 )
+
+watch = Table("watch", metadata, Column("slot", LargeBinary, primary_key=True), Column("content", LargeBinary))
 
 
 def open_engine(path: Path) -> Engine:

@@ -18,6 +18,7 @@ from terminal.asking import ask_again
 from terminal.compose import Composed, Composition, compose
 from terminal.desk import Desk
 from terminal.erasing import note_emptied
+from terminal.escalations import unanswered_cables
 from terminal.exceptions import except_post, not_delivered
 from terminal.expiry import check_not_expired, expiry_after
 from terminal.folder import Folder
@@ -32,6 +33,7 @@ from terminal.session import Session
 from terminal.standing import Standing, standing
 from terminal.store import Store
 from terminal.submit import Submitter
+from terminal.timers import overdue, watch_answers
 from terminal.track import Tracked, track
 from terminal.trusting import TrustingView
 
@@ -55,6 +57,7 @@ class Terminal:
         received = receive(self.session)
         answer_naks(self.session)
         ask_again(self.session)
+        watch_answers(self.session)
         note_emptied(self.session)
         outgoing.flush(self.session)
         return received
@@ -190,11 +193,12 @@ class Terminal:
         return outgoing.waiting(self.session, record.envelope_id)
 
     def alarms(self) -> list[Aside]:
-        """What was kept aside, with its reasons, oldest first; then the cables whose anchor or DELIVERED is overdue."""
+        """What was kept aside, with its reasons, oldest first; then what is overdue or unanswered now."""
         with self.session.store.transaction() as transaction:
             kept = transaction.asides()
         sent = self.cables(OUT)
-        return [*kept, *missing_anchors(self.session, sent), *not_delivered(self.session, sent)]
+        late = [*missing_anchors(self.session, sent), *overdue(self.session), *not_delivered(self.session, sent)]
+        return [*kept, *late, *unanswered_cables(self.session)]
 
     # --- inside --------------------------------------------------------------------------------------------
 

@@ -11,6 +11,7 @@ from terminal.outgoing import waiting
 from terminal.proofs import find_proof
 from terminal.records import EXPIRED, CableRecord
 from terminal.session import Session
+from terminal.timers import overdue
 
 ORDER = ("here", "queued", "refused", "expired", "carried", "delivered", "read", "acknowledged")
 _OF_RECEIPT = {
@@ -65,7 +66,8 @@ def track(session: Session, record: CableRecord) -> Tracked:
     for one in receipts:
         _raise(best, Progress(one.post, _OF_RECEIPT[ReceiptKind(one.kind)], one.at))
     anchor = _anchor(session, record)
-    alarms = tuple(one.text for one in (*asides, *missing_anchors(session, [record])))
+    late = (*missing_anchors(session, [record]), *overdue(session, record.envelope_id))
+    alarms = tuple(one.text for one in (*asides, *late))
     progress = tuple(best[post] for post in sorted(best))
     return Tracked(progress, anchor is not None, anchor or 0, alarms, known.sent_bytes, known.received_bytes)
 

@@ -99,9 +99,7 @@ class Desk(DeskServicer):
     async def PutReceipt(self, request: pb.ReceiptContent, _context: Any) -> pb.Stored:
         bounded(len(request.content), MAX_PART_BYTES, "receipt")
         terminal_id = current_caller().terminal_id
-        item_id = self._node.mail.put_receipt(
-            request.content, request.kind, request.envelope_id, request.salt, terminal_id
-        )
+        item_id = self._node.slips.put(request.content, request.kind, request.envelope_id, request.salt, terminal_id)
         return pb.Stored(id=item_id)
 
     async def Track(self, request: pb.TrackRequest, _context: Any) -> pb.TrackAnswer:

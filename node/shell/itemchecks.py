@@ -7,6 +7,7 @@ from hashlib import sha256
 
 from crypto_msg.cable import Kind
 from crypto_msg.envelope import MAX_HEAD, check_head, read_outer
+from crypto_msg.escalation import read_sealed_escalation
 from crypto_msg.expired import read_expired, verify_expired
 from crypto_msg.nak import read_nak, verify_nak
 from crypto_msg.receipt import read_receipt, read_sealed_receipt, verify_receipt
@@ -155,6 +156,8 @@ class ItemChecks:
                 self._check_rewrap(item, state)
             case ItemKind.EXPIRED:
                 self._check_expired(item, state)
+            case ItemKind.ESCALATION:
+                _check_escalation(item, state)
 
     def envelope(self, head: bytes, state: State) -> tuple[Head, Outer]:
         """A head whose form, network and terminal's signature hold. Raises `Malformed` or `VerificationFailed`."""
@@ -221,6 +224,15 @@ def _check_way(item: CourierItem, envelope_id: bytes, signer: Terminal | None, t
         raise Malformed("bad-item", "the item says another thing than its content")
     if to is None or to.post != parcel.destination:
         raise Refused("wrong-destination", "the item is for a terminal of another post")
+
+
+def _check_escalation(item: CourierItem, state: State) -> None:
+    """To a terminal of headquarters, about what only that terminal may know. Any post's terminal may have made it."""
+    terminal = state.terminal(read_sealed_escalation(item.head).terminal_id)
+    if item.envelope_id or item.parcel.length:
+        raise Malformed("bad-item", "the item says another thing than its content")
+    if terminal is None or not terminal.post == item.parcel.destination == state.headquarters():
+        raise Refused("wrong-destination", "the item is not for a terminal of headquarters")
 
 
 def posts_of(head: Head, state: State) -> set[str]:

@@ -1,4 +1,4 @@
-"""The courier as this post's terminals use it: handing in, inbox, bodies, tracking, proofs."""
+"""The courier as this post's terminals use it: handing in cables, inbox, bodies, tracking, proofs."""
 
 from __future__ import annotations
 
@@ -7,22 +7,20 @@ from collections.abc import AsyncIterator
 
 from sqlalchemy import Connection
 
-from crypto_msg.anchor import cable_item_hash, receipt_item_hash
+from crypto_msg.anchor import cable_item_hash
 from crypto_msg.cable import Kind
 from crypto_msg.envelope import BodyCheck, encode_head
-from crypto_msg.receipt import read_receipt
 from crypto_msg.segments import body_length
 from crypto_msg.wire import Head, Outer
 from crypto_msg.wraps import split_head
 from ledger.state import State
 from node.actions import Item
 from node.courier import ItemKind, Parcel
-from node.shell.asking import Asking, asking_item
 from node.shell.itemchecks import ItemChecks, envelope_from, make_item, posts_of
 from node.shell.ledger import LedgerShell
 from node.shell.sending import Sending
 from node.shell.shelf import Shelf
-from node.shell.slots import CABLE, RECEIPT, add_item, cable_proof
+from node.shell.slots import CABLE, add_item, cable_proof
 from node.shell.storage import Storage
 from node.store import bodies, courier, log, traffic
 from node.store.courier import CourierItem, StoredEnvelope
@@ -36,7 +34,6 @@ INBOX_ID_BYTES = 16
 PIECE_BYTES = 64 * 1024
 ANSWER_BYTES = 1024 * 1024
 _INBOX = "inbox-id"
-_RECEIPTS = {ItemKind.DELIVERED, ItemKind.SEALED_RECEIPT}
 
 
 class Mail:
@@ -166,47 +163,6 @@ class Mail:
         if item.parcel.destination != self._ledger.post:
             courier.set_hop(tx, item.envelope_id, item.parcel.destination, "queued", self._ledger.clock())
         return self._shelf.store_new(tx, item)
-
-    # --- receipts ------------------------------------------------------------------------------------------------
-
-    def put_receipt(self, content: bytes, kind: int, envelope_id: bytes, salt: bytes, terminal_id: bytes) -> bytes:
-        """Store a terminal's receipt, queue it for the originating post, and anchor it; returns its item id.
-
-        So with a NAK and a re-wrap, which go to the post of the terminal that they name, and are not anchored.
-        """
-        if kind in (ItemKind.NAK, ItemKind.REWRAP):
-            return self._put_asking(asking_item(kind, content, self._ledger.post, self._state), terminal_id)
-        if kind not in _RECEIPTS or len(salt) not in (0, SALT_BYTES):
-            raise Malformed("bad-receipt", "a receipt is of kind 2 or 3, with a salt of 32 bytes")
-        with self._database.read() as tx:
-            envelope = courier.envelope_of(tx, envelope_id)
-        if envelope is None:
-            raise Refused("unknown-cable", "this node has no such cable")
-        item = make_item(ItemKind(kind), envelope.origin, envelope, content, self._ledger.post)
-        self._checks.check(item, self._state)
-        if kind == ItemKind.DELIVERED and read_receipt(content).terminal_id != terminal_id:
-            raise Refused("not-yours", "a terminal hands in only its own receipts")
-        anchor = Item(RECEIPT, receipt_item_hash(content), salt)
-        with self._database.write() as tx:
-            parcel = self._shelf.store_new(tx, item)
-            if salt:
-                add_item(tx, anchor, envelope_id)
-        if salt:
-            self._ledger.slots.add(anchor)
-        self._sending.queued([parcel])
-        self._ledger.pulse.beat()
-        return item.parcel.item_id
-
-    def _put_asking(self, asking: Asking, terminal_id: bytes) -> bytes:
-        if asking.signer_id != terminal_id:
-            raise Refused("not-yours", "a terminal hands in only what it has signed itself")
-        item = asking.item
-        self._checks.check(item, self._state)
-        with self._database.write() as tx:
-            parcel = self._shelf.store_new(tx, item)
-        self._sending.queued([parcel])
-        self._ledger.pulse.beat()
-        return item.parcel.item_id
 
     # --- reading ---------------------------------------------------------------------------------------------------
 

@@ -30,6 +30,7 @@ from node.shell.recovery import recover
 from node.shell.rereading import Rereading
 from node.shell.sending import Sending
 from node.shell.shelf import Shelf
+from node.shell.slips import Slips
 from node.shell.storage import Storage
 from node.shell.tasks import Tasks
 from node.store.database import Database
@@ -78,6 +79,7 @@ class Node:
         self.storage = Storage(self.ledger, config.limits)
         receiving = Receiving(self.ledger, shelf, checks, self.storage, meter, sending.queued, self._catch_up)
         self.mail = Mail(self.ledger, shelf, sending, checks, self.storage)
+        self.slips = Slips(self.ledger, shelf, sending, checks)
         relay = "" if self.ledger.is_headquarters else machine.state.headquarters()
         self.courier = Carriers(
             sending, receiving, self.links, tasks, relay, self.peers.hello, self.peers.hello_received

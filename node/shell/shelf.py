@@ -7,6 +7,7 @@ from dataclasses import replace
 from sqlalchemy import Connection
 
 from crypto_msg.envelope import read_outer
+from crypto_msg.escalation import read_sealed_escalation
 from crypto_msg.expired import read_expired
 from crypto_msg.nak import Reason, read_nak
 from crypto_msg.receipt import read_receipt, read_sealed_receipt
@@ -77,6 +78,8 @@ class Shelf:
                 rows.deliver([one.wrap.terminal_id for one in head.wraps], item)
             case ItemKind.SEALED_RECEIPT:
                 rows.deliver([read_sealed_receipt(item.head).terminal_id], item)
+            case ItemKind.ESCALATION:
+                rows.deliver([read_sealed_escalation(item.head).terminal_id], item)
             case ItemKind.EXPIRED:
                 gone = read_expired(item.head)
                 courier.expire_hop(rows.tx, gone.envelope_id, gone.post, self._ledger.clock())

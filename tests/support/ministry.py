@@ -14,6 +14,7 @@ from cli.plan import Plan, PlannedPost
 from crypto_msg.anchor import cable_item_hash
 from crypto_msg.cable import Kind
 from crypto_msg.envelope import check_head, decode_head, encode_head, read_outer, verify_body
+from crypto_msg.escalation import read_sealed_escalation
 from crypto_msg.nak import read_nak
 from crypto_msg.prekey import bundle_hash, current_prekey
 from crypto_msg.receipt import read_receipt, read_sealed_receipt
@@ -292,7 +293,7 @@ class FakeDesk:
     def put_receipt(self, content: bytes, kind: int, envelope_id: bytes, salt: bytes) -> bytes:
         self._called("put_receipt")
         ministry = self.ministry
-        if kind in (5, 6):
+        if kind in (5, 6, 8):
             self._carry(asking_item(kind, content, self.post, ministry.machine.state), content, kind)
             return envelope_id
         if kind == 3:
@@ -306,11 +307,14 @@ class FakeDesk:
     def _carry(self, asking: Asking, content: bytes, kind: int) -> None:
         """What the nodes do with a NAK or a re-wrap: a second one of the same bytes goes nowhere."""
         ministry, item = self.ministry, asking.item
-        assert asking.signer_id == self.terminal_id
+        assert asking.signer_id == (b"" if kind == 8 else self.terminal_id)
         ItemChecks(ministry.machine.network_id, DirectVerifier()).check(item, ministry.machine.state)
         if item.parcel.item_id in ministry.carried:
             return
         ministry.carried.add(item.parcel.item_id)
+        if kind == 8:
+            ministry.deliver(read_sealed_escalation(content).terminal_id, kind, content, b"", self.post)
+            return
         whole = read_nak(content) if kind == 5 else read_rewrap(content)
         ids = [whole.terminal_id] if isinstance(whole, Rewrap) else [whole.origin_terminal_id]
         if isinstance(whole, Nak) and whole.envelope_id:

@@ -17,7 +17,7 @@ def send(sender: Terminal, to: str = "DEL") -> CableRecord:
 
 
 def codes(terminal: Terminal) -> list[str]:
-    return [one.code for one in terminal.alarms() if one.code != "anchor-missing"]
+    return [one.code for one in terminal.alarms() if one.code not in ("anchor-missing", "answer-overdue")]
 
 
 def withhold(ministry: Ministry, reader: Terminal, record: CableRecord) -> None:
