@@ -172,6 +172,18 @@ def rewrap(place: Place, cable_id: bytes, as_json: bool) -> None:
         emit({"cable_id": record.cable_id.hex(), "answered": terminal.rewrap(cable_id)}, as_json)
 
 
+@cable.command("resend")
+@click.argument("cable_id", type=CABLE_ID)
+@at_terminal
+@json_option
+def resend(place: Place, cable_id: bytes, as_json: bool) -> None:
+    """Hand a sealed cable in again for the posts that have not DELIVERED it."""
+    with place.open() as terminal:
+        _sync(terminal)
+        record = terminal.find(cable_id)
+        emit({"cable_id": record.cable_id.hex(), "posts": list(terminal.resend(cable_id))}, as_json)
+
+
 @cable.command("except")
 @click.argument("cable_id", type=CABLE_ID)
 @click.argument("post")

@@ -936,20 +936,26 @@ class Manifest(_message.Message):
     HEAD_FIELD_NUMBER: _builtins.int
     BODY_LENGTH_FIELD_NUMBER: _builtins.int
     ANCHOR_SALT_FIELD_NUMBER: _builtins.int
+    AGAIN_FIELD_NUMBER: _builtins.int
     head: _builtins.bytes
     """canonical Head with all wraps"""
     body_length: _builtins.int
     anchor_salt: _builtins.bytes
+    @_builtins.property
+    def again(self) -> _containers.RepeatedScalarFieldContainer[_builtins.bytes]:
+        """terminals to which it goes once more"""
+
     def __init__(
         self,
         *,
         head: _builtins.bytes = ...,
         body_length: _builtins.int = ...,
         anchor_salt: _builtins.bytes = ...,
+        again: _abc.Iterable[_builtins.bytes] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["anchor_salt", b"anchor_salt", "body_length", b"body_length", "head", b"head"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["again", b"again", "anchor_salt", b"anchor_salt", "body_length", b"body_length", "head", b"head"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

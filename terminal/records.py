@@ -152,6 +152,8 @@ class Notice(Record):
 
 
 EXPIRED, ESCALATION = "expired", "escalation"
+ASKED_FOR = "cable-asked-for"
+"""The alarm that a terminal has asked for a cable that never came to it; it ends with its DELIVERED."""
 
 
 @dataclass(frozen=True, slots=True)

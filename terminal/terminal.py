@@ -28,6 +28,7 @@ from terminal.names import names_of
 from terminal.proofs import Proved, prove
 from terminal.receive import Received, receive
 from terminal.records import DRAFTS, IN, OUT, Aside, CableRecord, ReceiptRecord
+from terminal.resending import resend
 from terminal.roster import adopt_rotation
 from terminal.session import Session
 from terminal.standing import Standing, standing
@@ -159,6 +160,12 @@ class Terminal:
         answer_naks(self.session)
         outgoing.flush_if_possible(self.session)
         return count
+
+    def resend(self, any_id: bytes) -> tuple[str, ...]:
+        """Hand a cable in again for the posts that have not DELIVERED it; which they are. Raises as `resend`."""
+        posts = resend(self.session, self.find(any_id))
+        outgoing.flush_if_possible(self.session)
+        return posts
 
     def except_post(self, any_id: bytes, post: str) -> CableRecord:
         """Put an addressee of a cable on its exception list. Raises `Refused("not-outstanding")`."""

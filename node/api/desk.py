@@ -82,7 +82,11 @@ class Desk(DeskServicer):
         manifest = first.manifest
         body = _data(requests)
         terminal_id = current_caller().terminal_id
-        return pb.Stored(id=await self._node.mail.put_cable(manifest.head, body, manifest.anchor_salt, terminal_id))
+        bounded(len(manifest.again), MAX_IDS, "terminals")
+        again = frozenset(manifest.again)
+        uploads = self._node.uploads
+        stored = await uploads.put_cable(manifest.head, body, manifest.anchor_salt, terminal_id, again)
+        return pb.Stored(id=stored)
 
     async def GetInbox(self, request: pb.InboxRequest, _context: Any) -> pb.InboxList:
         limit = min(request.limit or MAX_INBOX, MAX_INBOX)

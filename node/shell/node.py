@@ -33,6 +33,7 @@ from node.shell.shelf import Shelf
 from node.shell.slips import Slips
 from node.shell.storage import Storage
 from node.shell.tasks import Tasks
+from node.shell.uploads import Uploads
 from node.store.database import Database
 from protos.errors import Refused
 
@@ -78,7 +79,8 @@ class Node:
         sending = Sending(self.ledger, shelf, meter, giving_up, config.courier.link_kbit)
         self.storage = Storage(self.ledger, config.limits)
         receiving = Receiving(self.ledger, shelf, checks, self.storage, meter, sending.queued, self._catch_up)
-        self.mail = Mail(self.ledger, shelf, sending, checks, self.storage)
+        self.mail = Mail(self.ledger, self.storage)
+        self.uploads = Uploads(self.ledger, shelf, sending, checks, self.storage)
         self.slips = Slips(self.ledger, shelf, sending, checks)
         relay = "" if self.ledger.is_headquarters else machine.state.headquarters()
         self.courier = Carriers(

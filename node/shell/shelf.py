@@ -36,6 +36,11 @@ class Shelf:
         """Store an item that begins here, once. Its parcel, if it is to go to another post."""
         return None if courier.is_stored(tx, item.parcel.item_id) else self.store(tx, item)
 
+    def store_again(self, tx: Connection, item: CourierItem) -> Parcel | None:
+        """Store an item that a terminal hands in. One that has gone to another post goes again: it may be lost."""
+        mine, queued = item.parcel.destination == self._ledger.post, courier.is_queued(tx, item.parcel.item_id)
+        return self.store_new(tx, item) if mine or queued else self.store(tx, item)
+
     def store(self, tx: Connection, item: CourierItem) -> Parcel | None:
         """Store a whole item. Its parcel, if it is to go to another post."""
         rows = Rows(tx, self._ledger.clock())

@@ -63,7 +63,7 @@ class Slips:
 
     def _keep(self, item: CourierItem, anchor: Item | None = None) -> bytes:
         with self._database.write() as tx:
-            parcel = self._shelf.store_new(tx, item)
+            parcel = self._shelf.store_again(tx, item)
             if anchor is not None:
                 add_item(tx, anchor, item.envelope_id)
         if anchor is not None:

@@ -114,6 +114,11 @@ def is_stored(tx: Connection, item_id: bytes) -> bool:
     return tx.execute(_STATE, {"of": item_id}).scalar() in (QUEUED, DONE)
 
 
+def is_queued(tx: Connection, item_id: bytes) -> bool:
+    """Whether the item waits for a link."""
+    return tx.execute(_STATE, {"of": item_id}).scalar() == QUEUED
+
+
 def parcels(tx: Connection, state: str) -> list[Parcel]:
     """Every item in `state`, in order of arrival."""
     but_head = (column for column in ITEMS.c if column.name != "head")

@@ -257,13 +257,23 @@ class FakeDesk:
         serials = self.ministry.serials[f"{self.post}{year}"]
         return serials.setdefault(cable_id, len(serials) + 1)
 
-    def put_cable(self, head: bytes, body: Iterable[bytes], body_length: int, anchor_salt: bytes) -> bytes:
+    def put_cable(
+        self,
+        head: bytes,
+        body: Iterable[bytes],
+        body_length: int,
+        anchor_salt: bytes,
+        again: Iterable[bytes] = (),
+    ) -> bytes:
         self._called("put_cable")
         ministry, whole = self.ministry, decode_head(head)
         state, data = ministry.machine.state, b"".join(body)
         assert len(data) == body_length
         check_head(whole, ministry.machine.network_id, state.terminal(self.terminal_id), DirectVerifier())
         verify_body(whole, data)
+        for terminal_id in again:
+            cut = encode_head(split_head(whole, [terminal_id]))
+            ministry.deliver(terminal_id, 1, cut, whole.envelope_id, self.post, body_length)
         if whole.envelope_id in ministry.bodies:
             return whole.envelope_id
         ministry.bodies[whole.envelope_id] = data
