@@ -42,7 +42,7 @@ def list_json(records: Iterable[CableRecord], alarms: Iterable[Aside]) -> Json:
     """The list, oldest first, and what was kept aside."""
     return {
         "cables": [_summary(one) for one in records],
-        "alarms": [{"code": a.code, "text": a.text, "from": a.origin, "at": a.at} for a in alarms],
+        "alarms": [_alarm(one) for one in alarms],
     }
 
 
@@ -119,7 +119,12 @@ def list_text(records: Sequence[CableRecord], alarms: Sequence[Aside]) -> str:
         f"{one['precedence']:9}  {one['classification']:12}  {safe_line(one['subject'])}"
         for one in map(_summary, records)
     ]
-    return "\n".join([*lines, *(f"!  {one.code}: {safe_line(one.text)}" for one in alarms)]) or "-"
+    return "\n".join([*lines, *map(_alarm_line, alarms)]) or "-"
+
+
+def _alarm_line(one: Aside) -> str:
+    about = f"  [{one.envelope_id.hex()}]" if one.envelope_id else ""
+    return f"!  {one.code}: {safe_line(one.text)}{about}"
 
 
 def cable_text(data: Json) -> str:
@@ -161,6 +166,11 @@ def save_attachments(record: CableRecord, folder: Path) -> dict[int, Path]:
         write_private(path, content)
         saved[number] = path
     return saved
+
+
+def _alarm(one: Aside) -> Json:
+    about = one.envelope_id.hex() or None
+    return {"code": one.code, "text": one.text, "from": one.origin, "at": one.at, "envelope_id": about}
 
 
 def _summary(record: CableRecord) -> Json:

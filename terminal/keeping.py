@@ -11,6 +11,7 @@ from crypto_msg.wire import CODEC, Head
 from keys.signing import DirectVerifier
 from ledger.checkpoint import Checkpoint
 from protos.errors import DutabartaError, Unavailable, VerificationFailed
+from terminal.awaiting import watch_of
 from terminal.exceptions import forget_key
 from terminal.judging import close_drafts
 from terminal.own_receipts import add_own_receipt, own_receipt
@@ -78,9 +79,15 @@ def keep_opened(
         hashes = (opened.envelope_id, opened.body_root, opened.inner_hash)
         add_own_receipt(session, transaction, own_receipt(session, ReceiptKind.DELIVERED, *hashes, newest))
     if record.cek and record.kind == Kind.CABLE:
-        watch = Watch(record.envelope_id, record.cable_id, record.at, opened.outer.precedence, (), ())
-        transaction.put_watch(watch)  # for its key alone: only the terminal that sealed gets ACKNOWLEDGED
+        transaction.put_watch(_watch(session, record, opened))
     forget_key(session, transaction, opened.envelope_id)
+
+
+def _watch(session: Session, record: CableRecord, opened: OpenedCable) -> Watch:
+    """Over its answers if this terminal sealed it, before it was set back; a colleague's, over its key alone."""
+    if record.terminal_id == session.terminal_id:
+        return watch_of(record, opened.draft, opened.inner.expansions)
+    return Watch(record.envelope_id, record.cable_id, record.at, opened.outer.precedence, (), ())
 
 
 def _record(session: Session, opened: OpenedCable) -> CableRecord:

@@ -21,6 +21,7 @@ from terminal.own_receipts import repeat_delivered
 from terminal.proofs import take_proof
 from terminal.receipts import take_receipt
 from terminal.records import Aside, Sealed
+from terminal.restored import notice_own
 from terminal.rewraps import take_rewrap
 from terminal.session import Session
 from terminal.view import DoubtfulNode
@@ -124,6 +125,7 @@ def _take_envelope(session: Session, item: InboxItem, received: Received) -> Non
         raise
     newest = session.view.seen or state.checkpoint
     with session.store.transaction() as transaction:
+        notice_own(session, transaction, outer, head.envelope_id)
         note_number(session, transaction, outer.terminal_id, opened.n, head.envelope_id, outer.post)
         keep_opened(session, transaction, opened, Sealed(item.content, body), newest)
         set_position(transaction, item)

@@ -29,6 +29,8 @@ from terminal.proofs import Proved, prove
 from terminal.receive import Received, receive
 from terminal.records import DRAFTS, IN, OUT, Aside, CableRecord, ReceiptRecord
 from terminal.resending import resend
+from terminal.restored import notice_restore
+from terminal.rewraps import open_with_kept
 from terminal.roster import adopt_rotation
 from terminal.session import Session
 from terminal.standing import Standing, standing
@@ -50,12 +52,14 @@ class Terminal:
     # --- the node ------------------------------------------------------------------------------------------
 
     def sync(self) -> Received:
-        """Hand in what waits, publish a prekey if one is due, look at the ledger, take the inbox, hand in receipts."""
+        """Hand in what waits, publish a prekey if one is due, look at the ledger, take the inbox, answer and ask."""
         self._ready()
         self.open_own_name()
         outgoing.flush(self.session)
         self.session.view.newest()
+        notice_restore(self.session)
         received = receive(self.session)
+        received.cables += open_with_kept(self.session)
         answer_naks(self.session)
         ask_again(self.session)
         watch_answers(self.session)
