@@ -174,7 +174,14 @@ class _Keeper:
         self._client = client
         self.cables: list[Sealed] = []
 
-    def put_cable(self, head: bytes, body: Iterable[bytes], body_length: int, anchor_salt: bytes) -> bytes:
+    def put_cable(
+        self,
+        head: bytes,
+        body: Iterable[bytes],
+        body_length: int,
+        anchor_salt: bytes,
+        again: Iterable[bytes] = (),
+    ) -> bytes:
         self.cables.append((head, b"".join(body), anchor_salt))
         return decode_head(head).envelope_id
 

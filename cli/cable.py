@@ -52,15 +52,16 @@ def draft(place: Place, as_json: bool, accept_stale: bool, supersedes: bytes | N
 @cable.command("release")
 @click.argument("cable_id", type=CABLE_ID)
 @option("--accept-stale", is_flag=True)
+@option("--expires", type=click.IntRange(min=1), default=None)
 @at_terminal
 @json_option
-def release(place: Place, cable_id: bytes, accept_stale: bool, as_json: bool) -> None:
+def release(place: Place, cable_id: bytes, accept_stale: bool, expires: int | None, as_json: bool) -> None:
     """Release a draft that awaits it."""
     from cli.cable_json import sent_json
 
     with place.open() as terminal:
         sync(terminal)
-        emit(sent_json(terminal, terminal.release(cable_id, accept_stale)), as_json)
+        emit(sent_json(terminal, terminal.release(cable_id, accept_stale, expires or 0)), as_json)
 
 
 @cable.command("list")
@@ -139,6 +140,18 @@ def rewrap(place: Place, cable_id: bytes, to_terminal: bytes | None, as_json: bo
             return
         record = terminal.find(cable_id)
         emit({"cable_id": record.cable_id.hex(), "answered": terminal.rewrap(cable_id)}, as_json)
+
+
+@cable.command("resend")
+@click.argument("cable_id", type=CABLE_ID)
+@at_terminal
+@json_option
+def resend(place: Place, cable_id: bytes, as_json: bool) -> None:
+    """Hand a sealed cable in again for the posts that have not DELIVERED it."""
+    with place.open() as terminal:
+        sync(terminal)
+        record = terminal.find(cable_id)
+        emit({"cable_id": record.cable_id.hex(), "posts": list(terminal.resend(cable_id))}, as_json)
 
 
 @cable.command("except")

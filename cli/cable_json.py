@@ -35,6 +35,7 @@ def sent_json(terminal: Terminal, record: CableRecord) -> Json:
         "serial": inner.serial or None,
         "year": inner.year or None,
         "state": record.state,
+        "expires_at": record.expires_at or None,
         "carried": not terminal.is_waiting(record),
         "posts": list(record.posts),
     }
@@ -60,7 +61,7 @@ def list_json(terminal: Terminal, records: Sequence[CableRecord], alarms: Iterab
             {**_summary(one), **replaced_json(marks[one.envelope_id]), "doubts": _doubts_of(one, doubts)}
             for one in records
         ],
-        "alarms": [{"code": a.code, "text": a.text, "from": a.origin, "at": a.at} for a in alarms],
+        "alarms": [_alarm(one) for one in alarms],
     }
 
 
@@ -149,7 +150,7 @@ def list_text(data: Json) -> str:
     for one in data["cables"]:
         lines += [_line(one), *(f"  {text}" for text in replaced_lines(one))]
         lines += [f"   !  {doubt}" for doubt in one["doubts"] or ()]
-    return "\n".join([*lines, *(f"!  {one['code']}: {safe_line(one['text'])}" for one in data["alarms"])]) or "-"
+    return "\n".join([*lines, *map(_alarm_line, data["alarms"])]) or "-"
 
 
 def _line(one: Json) -> str:
@@ -169,6 +170,11 @@ def doubts_about(terminal: Terminal, records: Sequence[CableRecord]) -> Doubts:
 
 def _doubts_of(record: CableRecord, doubts: Doubts) -> list[str] | None:
     return None if doubts is None else list(doubts.get(record.envelope_id, ()))
+
+
+def _alarm_line(one: Json) -> str:
+    about = f"  [{one['envelope_id']}]" if one["envelope_id"] else ""
+    return f"!  {one['code']}: {safe_line(one['text'])}{about}"
 
 
 def cable_text(data: Json) -> str:
@@ -215,6 +221,11 @@ def save_attachments(record: CableRecord, contents: tuple[bytes, ...], folder: P
     return saved
 
 
+def _alarm(one: Aside) -> Json:
+    about = one.envelope_id.hex() or None
+    return {"code": one.code, "text": one.text, "from": one.origin, "at": one.at, "envelope_id": about}
+
+
 def _summary(record: CableRecord) -> Json:
     inner, draft = _inner(record)
     return {
@@ -229,6 +240,7 @@ def _summary(record: CableRecord) -> Json:
         "classification": name_of(draft.classification, CLASSIFICATIONS),
         "subject": draft.subject,
         "dtg": inner.dtg,
+        "expires_at": record.expires_at or None,
     }
 
 

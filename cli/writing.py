@@ -49,6 +49,7 @@ _MORE: tuple[Decorator, ...] = (
     option("--ref", multiple=True),
     option("--caveat", multiple=True),
     option("--attach", multiple=True, type=FILE),
+    option("--expires", type=click.IntRange(min=1)),
     option("--accept-stale", is_flag=True),
 )
 
@@ -74,6 +75,7 @@ def written_by(fields: dict[str, Any]) -> Composition:
         references=fields["ref"],
         caveats=fields["caveat"],
         files=fields["attach"],
+        expires_hours=fields["expires"] or 0,
     )
 
 

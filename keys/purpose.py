@@ -31,6 +31,7 @@ class Purpose(StrEnum):
     NAK = "nak"
     REWRAP = "rewrap"
     ADDED_WRAP = "added-wrap"
+    ESCALATION = "escalation"
     PEER = "peer"
     POSSESSION = "possession"
 
@@ -52,6 +53,7 @@ SUITE_OF: dict[Purpose, int] = {
     Purpose.EXPIRED: SUITE_ED25519,
     Purpose.NAK: SUITE_ED25519,
     Purpose.REWRAP: SUITE_ED25519,
+    Purpose.ESCALATION: SUITE_ED25519,
     Purpose.PEER: SUITE_ED25519,
 }
 """The suite a purpose demands. POSSESSION is absent: it takes the suite of the key that it proves."""

@@ -12,7 +12,10 @@ from keys.possession import ProvenKey
 
 @dataclass(frozen=True, slots=True)
 class Parameters:
-    """What a network may set for itself; every `*_seconds` is a duration in block time."""
+    """What a network may set for itself; every `*_seconds` is a duration in block time.
+
+    `answer_seconds`: by when a cable is to be answered, ROUTINE first, FLASH last, by the terminal's clock; or empty.
+    """
 
     rules_version: int
     root_threshold: int
@@ -22,6 +25,7 @@ class Parameters:
     cosign_seconds: int
     satellite_cosign_seconds: int
     stale_seconds: int
+    answer_seconds: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

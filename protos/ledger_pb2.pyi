@@ -215,6 +215,7 @@ class Parameters(_message.Message):
     COSIGN_SECONDS_FIELD_NUMBER: _builtins.int
     SATELLITE_COSIGN_SECONDS_FIELD_NUMBER: _builtins.int
     STALE_SECONDS_FIELD_NUMBER: _builtins.int
+    ANSWER_SECONDS_FIELD_NUMBER: _builtins.int
     rules_version: _builtins.int
     root_threshold: _builtins.int
     mission_quorum: _builtins.int
@@ -223,6 +224,10 @@ class Parameters(_message.Message):
     cosign_seconds: _builtins.int
     satellite_cosign_seconds: _builtins.int
     stale_seconds: _builtins.int
+    @_builtins.property
+    def answer_seconds(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
+        """ROUTINE, PRIORITY, IMMEDIATE, FLASH; empty: 86400, 10800, 1800, 600"""
+
     def __init__(
         self,
         *,
@@ -234,10 +239,11 @@ class Parameters(_message.Message):
         cosign_seconds: _builtins.int = ...,
         satellite_cosign_seconds: _builtins.int = ...,
         stale_seconds: _builtins.int = ...,
+        answer_seconds: _abc.Iterable[_builtins.int] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["cosign_seconds", b"cosign_seconds", "filled_slots", b"filled_slots", "mission_quorum", b"mission_quorum", "root_threshold", b"root_threshold", "rules_version", b"rules_version", "satellite_cosign_seconds", b"satellite_cosign_seconds", "slot_seconds", b"slot_seconds", "stale_seconds", b"stale_seconds"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["answer_seconds", b"answer_seconds", "cosign_seconds", b"cosign_seconds", "filled_slots", b"filled_slots", "mission_quorum", b"mission_quorum", "root_threshold", b"root_threshold", "rules_version", b"rules_version", "satellite_cosign_seconds", b"satellite_cosign_seconds", "slot_seconds", b"slot_seconds", "stale_seconds", b"stale_seconds"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -21,6 +21,7 @@ class Composition:
     """What the officer wrote. `text` goes byte for byte; empty lines divide it into paragraphs.
 
     `quoted`: paragraphs of another cable, which follow as they are; `enclosed`: its attachments with their bytes.
+    `expires_hours`: nodes give up bringing it after so long, 0: never.
     """
 
     to: tuple[str, ...]
@@ -36,14 +37,16 @@ class Composition:
     files: tuple[Path, ...] = ()
     quoted: tuple[str, ...] = field(default=(), repr=False)
     enclosed: tuple[tuple[Attachment, bytes], ...] = field(default=(), repr=False)
+    expires_hours: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class Composed:
-    """A checked draft and the bytes of its attachments."""
+    """A checked draft, the bytes of its attachments, and the expiry of its envelope (POSIX seconds, 0: never)."""
 
     draft: Draft
     attachments: tuple[bytes, ...] = field(repr=False)
+    expires_at: int = 0
 
 
 def compose(composition: Composition, post: str) -> Composed:

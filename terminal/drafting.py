@@ -89,7 +89,7 @@ def _seal(
         recipients = recipients_of(transaction, judged, readers)
         sealed = seal_draft(
             station_of(session, judged),
-            Message(written, composed.attachments),
+            Message(written, composed.attachments, composed.expires_at),
             signature,
             recipients,
             secrets.token_bytes,

@@ -19,6 +19,7 @@ from ledger.records import Officer
 from ledger.state import post_key
 from protos.errors import VerificationFailed
 from terminal.askrows import SENT
+from terminal.awaiting import watch_of
 from terminal.compose import Composed
 from terminal.linking import note_relations
 from terminal.outgoing import CABLE
@@ -142,6 +143,8 @@ def keep(session: Session, transaction: Transaction, outcome: Outcome, readers: 
             transaction.note_wrap(SENT, number)
     for seat in left_out(outcome.judged.seats, outcome.judged.bundles, readers):
         transaction.add_aside(_left_out_alarm(record, seat, at))
+    if record.kind == Kind.CABLE:
+        transaction.put_watch(watch_of(record, outcome.composed.draft, outcome.judged.expansions))
     close_drafts(transaction, record)
     note_relations(transaction, record)
     return record
@@ -178,6 +181,7 @@ def _record(session: Session, outcome: Outcome, at: int) -> CableRecord:
         drafter=signers.drafter.officer_id if signers.drafter else b"",
         releasers=tuple(one.officer_id for one in releasers if one is not None),
         signatures=tuple((str(one.purpose), one.key_id, one.signature) for one in outcome.signatures),
+        expires_at=outcome.composed.expires_at,
     )
 
 

@@ -11,6 +11,7 @@ from crypto_msg.wire import CODEC, Head
 from keys.signing import DirectVerifier
 from ledger.checkpoint import Checkpoint
 from protos.errors import DutabartaError, Unavailable, VerificationFailed
+from terminal.awaiting import watch_of
 from terminal.exceptions import forget_key
 from terminal.judging import close_drafts
 from terminal.linking import note_relations
@@ -28,6 +29,7 @@ from terminal.records import (
     Aside,
     CableRecord,
     Sealed,
+    Watch,
 )
 from terminal.session import Session
 from terminal.store import Transaction
@@ -93,7 +95,16 @@ def keep_opened(
     if opened.outer.kind == Kind.CABLE and _is_addressed(session, opened):
         hashes = (opened.envelope_id, opened.body_root, opened.inner_hash)
         add_own_receipt(session, transaction, own_receipt(session, ReceiptKind.DELIVERED, *hashes, newest))
-    forget_key(transaction, opened.envelope_id)
+    if record.cek and record.kind == Kind.CABLE:
+        transaction.put_watch(_watch(session, record, opened))
+    forget_key(session, transaction, opened.envelope_id)
+
+
+def _watch(session: Session, record: CableRecord, opened: OpenedCable) -> Watch:
+    """Over its answers if this terminal sealed it, before it was set back; a colleague's, over its key alone."""
+    if record.terminal_id == session.terminal_id:
+        return watch_of(record, opened.draft, opened.inner.expansions)
+    return Watch(record.envelope_id, record.cable_id, record.at, opened.outer.precedence, (), ())
 
 
 def _record(session: Session, opened: OpenedCable) -> CableRecord:
@@ -121,6 +132,7 @@ def _record(session: Session, opened: OpenedCable) -> CableRecord:
         drafter=signers.drafter.officer_id if signers.drafter else b"",
         releasers=tuple(one.officer_id for one in releasers),
         signatures=tuple((str(one.purpose), one.key_id, one.signature) for one in opened.draft_signatures),
+        expires_at=opened.outer.expires_at,
     )
 
 

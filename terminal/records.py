@@ -53,6 +53,7 @@ class CableRecord(Record):
     `drafter`, `releasers`: officer ids (16 bytes) as they stood at S. `signatures`: (purpose, key id, signature) over
     the draft bytes, for whoever releases. `n` numbers the originating terminal's wraps for this one. `handed_in_at`:
     when the own node had taken what was sealed here, POSIX seconds. `excepted`: posts on the exception list.
+    `expires_at`: as relays see it, POSIX seconds, 0: never.
     """
 
     box: str
@@ -76,6 +77,7 @@ class CableRecord(Record):
     signatures: tuple[tuple[str, bytes, bytes], ...] = ()
     handed_in_at: int = 0
     excepted: tuple[str, ...] = ()
+    expires_at: int = 0
 
     def with_state(self, state: str) -> CableRecord:
         """The same cable, gone on to `state`."""
@@ -141,6 +143,43 @@ class Aside(Record):
     def is_item(self) -> bool:
         """Whether this is an item of the inbox, not an alarm of the terminal's own."""
         return self.wire_kind > 0
+
+
+@dataclass(frozen=True, slots=True)
+class Notice(Record):
+    """A checked statement about a cable that is no receipt, of the node or terminal of post `by`.
+
+    `kind` and `subject` (a post, or a terminal id in hex) name it for its envelope. `signed`: its canonical bytes.
+    """
+
+    kind: str
+    envelope_id: bytes
+    subject: str
+    by: str
+    at: int
+    signed: bytes
+
+
+EXPIRED, ESCALATION = "expired", "escalation"
+ASKED_FOR = "cable-asked-for"
+"""The alarm that a terminal has asked for a cable that never came to it; it ends with its DELIVERED."""
+
+
+@dataclass(frozen=True, slots=True)
+class Watch(Record):
+    """A cable that this terminal has sealed and whose answers it waits for, or whose content key it still keeps.
+
+    `posts`: who is to DELIVER; `action`: who of them is to ACKNOWLEDGE. `escalated`: headquarters has been told.
+    """
+
+    envelope_id: bytes
+    cable_id: bytes
+    at: int
+    precedence: int
+    posts: tuple[str, ...]
+    action: tuple[str, ...]
+    excepted: tuple[str, ...] = ()
+    escalated: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,7 +21,7 @@ from sqlalchemy import (
 from protos.errors import Malformed
 
 SCHEMA_VERSION = 2
-"""2 added `wrap`, `ask`, `part`, `link` and `distribution`."""
+"""2 added `wrap`, `ask`, `part`, `link`, `distribution`, `notice` and `watch`."""
 metadata = MetaData()
 
 setting = Table("setting", metadata, Column("name", String, primary_key=True), Column("content", LargeBinary))
@@ -90,6 +90,17 @@ part = Table(
     Column("envelope", LargeBinary, index=True),
     Column("content", LargeBinary, nullable=False),
 )
+
+notice = Table(
+    "notice",
+    metadata,
+    Column("slot", LargeBinary, primary_key=True),
+    Column("envelope", LargeBinary, index=True),
+    Column("kind", String, nullable=False),
+    Column("content", LargeBinary, nullable=False),
+)
+
+watch = Table("watch", metadata, Column("slot", LargeBinary, primary_key=True), Column("content", LargeBinary))
 
 
 def open_engine(path: Path) -> Engine:

@@ -58,7 +58,7 @@ def release(
         recipients = recipients_of(transaction, judged, readers)
         sealed = seal_cable(
             station_of(session, judged),
-            Message(draft, composed.attachments),
+            Message(draft, composed.attachments, composed.expires_at),
             step,
             signatures,
             session.keyring.officer_signer,

@@ -18,6 +18,7 @@ from terminal.asides import AsideRows
 from terminal.askrows import AskRows
 from terminal.failpoint import reach
 from terminal.linkrows import LinkRows
+from terminal.noticerows import NoticeRows
 from terminal.numbers import Numbers
 from terminal.partrows import PartRows
 from terminal.records import CableRecord, Job, ReceiptRecord
@@ -55,7 +56,7 @@ class Store:
             ) from problem
 
 
-class Transaction(AsideRows, AskRows, PartRows, LinkRows):
+class Transaction(AsideRows, AskRows, PartRows, LinkRows, NoticeRows):
     """Typed reads and writes on the store. Ids go in as they are and are stored as tags."""
 
     # settings: small durable values by name

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 from crypto_msg.cable import Kind
@@ -19,7 +20,9 @@ from terminal.asking import ask_again
 from terminal.compose import Composed, Composition, compose
 from terminal.desk import Desk
 from terminal.erasing import note_emptied
+from terminal.escalations import unanswered_cables
 from terminal.exceptions import except_post, not_delivered
+from terminal.expiry import check_not_expired, expiry_after
 from terminal.folder import Folder
 from terminal.gone import READERS, readers_gone
 from terminal.linking import index_once
@@ -33,11 +36,15 @@ from terminal.proofs import Proved, prove
 from terminal.receive import Received, receive
 from terminal.records import DRAFTS, IN, NOTICES, OUT, Aside, CableRecord, ReceiptRecord
 from terminal.replacing import cancelling, check_relations
+from terminal.resending import resend
+from terminal.restored import notice_restore
+from terminal.rewraps import open_with_kept
 from terminal.roster import adopt_rotation
 from terminal.session import Session
 from terminal.standing import Standing, doubts_of, standing
 from terminal.store import Store
 from terminal.submit import Submitter
+from terminal.timers import overdue, watch_answers
 from terminal.track import Tracked, track
 from terminal.trusting import TrustingView
 
@@ -53,14 +60,17 @@ class Terminal:
     # --- the node ------------------------------------------------------------------------------------------
 
     def sync(self) -> Received:
-        """Hand in what waits, publish a prekey if one is due, look at the ledger, take the inbox, hand in receipts."""
+        """Hand in what waits, publish a prekey if one is due, look at the ledger, take the inbox, answer and ask."""
         self._ready()
         self.open_own_name()
         outgoing.flush(self.session)
         self.session.view.newest()
+        notice_restore(self.session)
         received = receive(self.session)
+        received.cables += open_with_kept(self.session)
         answer_naks(self.session)
         ask_again(self.session)
+        watch_answers(self.session)
         note_emptied(self.session)
         note_number(self.session)
         outgoing.flush(self.session)
@@ -103,17 +113,20 @@ class Terminal:
         outgoing.flush_if_possible(self.session)
         return record
 
-    def release(self, any_id: bytes, accept_stale: bool = False) -> CableRecord:
+    def release(self, any_id: bytes, accept_stale: bool = False, expires_hours: int = 0) -> CableRecord:
         """Release a draft that awaits it; co-release another post's FLASH as an officer of headquarters.
 
-        Raises as `sending.release`, `check_relations`, "not-a-draft", "already-released", "withdrawn".
+        The cable has the draft's expiry if none is given. Raises as `sending.release`, `check_relations`,
+        "not-a-draft", "already-released", "withdrawn", "expired-cable".
         """
         self._ready()
         number, waiting = find_draft(self.session, any_id)
         if drafting.is_for_co_release(self.session, waiting):
             record = drafting.co_release(self.session, number, waiting, accept_stale)
         else:
-            composed = Composed(decode_draft(waiting.draft), self.attachments(waiting))
+            expires_at = expiry_after(self.session, expires_hours) or waiting.expires_at
+            check_not_expired(self.session, replace(waiting, expires_at=expires_at))
+            composed = Composed(decode_draft(waiting.draft), self.attachments(waiting), expires_at)
             check_relations(self.session, composed.draft)
             record = sending.release(self.session, composed, signatures_of(self.session, waiting), accept_stale)
         outgoing.flush_if_possible(self.session)
@@ -188,6 +201,12 @@ class Terminal:
         outgoing.flush_if_possible(self.session)
         return record
 
+    def resend(self, any_id: bytes) -> tuple[str, ...]:
+        """Hand a cable in again for the posts that have not DELIVERED it; which they are. Raises as `resend`."""
+        posts = resend(self.session, self.find(any_id))
+        outgoing.flush_if_possible(self.session)
+        return posts
+
     def except_post(self, any_id: bytes, post: str) -> CableRecord:
         """Put an addressee of a cable on its exception list. Raises `Refused("not-outstanding")`."""
         return except_post(self.session, *find_cable(self.session, any_id), post)
@@ -236,8 +255,9 @@ class Terminal:
             kept = transaction.asides()
         sent = self.cables(OUT)
         gone = readers_gone(self.session, [one for one in sent if one.cek])
-        late = [*missing_anchors(self.session, sent), *not_delivered(self.session, sent)]
-        return [*kept, *late, *withdrawn_too_late(self.session), *(one for one in gone if one.code == READERS)]
+        late = [*missing_anchors(self.session, sent), *overdue(self.session), *not_delivered(self.session, sent)]
+        late += [*unanswered_cables(self.session), *withdrawn_too_late(self.session)]
+        return [*kept, *late, *(one for one in gone if one.code == READERS)]
 
     # --- inside --------------------------------------------------------------------------------------------
 
@@ -249,7 +269,7 @@ class Terminal:
         composed = compose(expanded(self.session, composition), self.session.config.post)
         self._ready()
         check_relations(self.session, composed.draft)
-        return composed
+        return replace(composed, expires_at=expiry_after(self.session, composition.expires_hours))
 
     def _answer(self, any_id: bytes, kind: ReceiptKind) -> CableRecord:
         number, record = find_cable(self.session, any_id)

@@ -86,7 +86,11 @@ class Desk(DeskServicer):
         manifest = first.manifest
         body = _data(requests)
         terminal_id = current_caller().terminal_id
-        return pb.Stored(id=await self._node.mail.put_cable(manifest.head, body, manifest.anchor_salt, terminal_id))
+        bounded(len(manifest.again), MAX_IDS, "terminals")
+        again = frozenset(manifest.again)
+        uploads = self._node.uploads
+        stored = await uploads.put_cable(manifest.head, body, manifest.anchor_salt, terminal_id, again)
+        return pb.Stored(id=stored)
 
     async def GetInbox(self, request: pb.InboxRequest, _context: Any) -> pb.InboxList:
         limit = min(request.limit or MAX_INBOX, MAX_INBOX)
@@ -103,9 +107,7 @@ class Desk(DeskServicer):
     async def PutReceipt(self, request: pb.ReceiptContent, _context: Any) -> pb.Stored:
         bounded(len(request.content), MAX_PART_BYTES, "receipt")
         terminal_id = current_caller().terminal_id
-        item_id = self._node.mail.put_receipt(
-            request.content, request.kind, request.envelope_id, request.salt, terminal_id
-        )
+        item_id = self._node.slips.put(request.content, request.kind, request.envelope_id, request.salt, terminal_id)
         return pb.Stored(id=item_id)
 
     async def Track(self, request: pb.TrackRequest, _context: Any) -> pb.TrackAnswer:

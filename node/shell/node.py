@@ -18,6 +18,7 @@ from node.shell.carriers import Carriers
 from node.shell.comet import CometShell, EnginePlace
 from node.shell.directory import Directory
 from node.shell.entries import Entries
+from node.shell.givingup import GivingUp
 from node.shell.intake import Intake
 from node.shell.itemchecks import ItemChecks
 from node.shell.ledger import LedgerShell
@@ -29,8 +30,10 @@ from node.shell.recovery import recover
 from node.shell.rereading import Rereading
 from node.shell.sending import Sending
 from node.shell.shelf import Shelf
+from node.shell.slips import Slips
 from node.shell.storage import Storage
 from node.shell.tasks import Tasks
+from node.shell.uploads import Uploads
 from node.store.database import Database
 from protos.errors import Malformed, Refused
 
@@ -73,7 +76,8 @@ class Node:
         checks = ItemChecks(machine.network_id, verifier)
         shelf = Shelf(self.ledger)
         meter = Meter(clock)
-        sending = Sending(self.ledger, shelf, meter, config.courier)
+        giving_up = GivingUp(self.ledger, keys.entry)
+        sending = Sending(self.ledger, shelf, meter, giving_up, config.courier)
         self.storage = Storage(self.ledger, config.limits)
         receiving = Receiving(
             self.ledger,
@@ -85,7 +89,9 @@ class Node:
             self._catch_up,
             is_relay=config.courier.is_relay,
         )
-        self.mail = Mail(self.ledger, shelf, sending, checks, self.storage)
+        self.mail = Mail(self.ledger, self.storage)
+        self.uploads = Uploads(self.ledger, shelf, sending, checks, self.storage)
+        self.slips = Slips(self.ledger, shelf, sending, checks)
         relays = frozenset({machine.state.headquarters(), *config.courier.relays.values()} - {config.post})
         self.courier = Carriers(
             sending, receiving, self.links, tasks, relays, self.peers.hello, self.peers.hello_received

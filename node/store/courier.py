@@ -116,6 +116,11 @@ def is_stored(tx: Connection, item_id: bytes) -> bool:
     return tx.execute(_STATE, {"of": item_id}).scalar() in (QUEUED, DONE)
 
 
+def is_queued(tx: Connection, item_id: bytes) -> bool:
+    """Whether the item waits for a link."""
+    return tx.execute(_STATE, {"of": item_id}).scalar() == QUEUED
+
+
 def parcels(tx: Connection, state: str) -> list[Parcel]:
     """Every item in `state`, in order of arrival."""
     but_head = (column for column in ITEMS.c if column.name != "head")
@@ -224,6 +229,12 @@ def move_hops(tx: Connection, moved: Iterable[tuple[bytes, str, str]], now: int)
         _SET_HOP,
         [{"of": envelope_id, "at_post": post, "to_state": state, "to_at": now} for envelope_id, post, state in moved],
     )
+
+
+def expire_hop(tx: Connection, envelope_id: bytes, post: str, now: int) -> None:
+    """Note that an envelope was given up on its way to `post`, unless it is known to have come there."""
+    way = update(HOPS).where(HOPS.c.envelope_id == envelope_id, HOPS.c.post == post)
+    tx.execute(way.where(HOPS.c.state.in_(("queued", "relayed"))).values(state="expired", at=now))
 
 
 def hops(tx: Connection, envelope_id: bytes) -> list[tuple[str, str, int]]:

@@ -15,6 +15,7 @@ from crypto_msg.addition import read_added_wrap
 from crypto_msg.anchor import cable_item_hash
 from crypto_msg.cable import Kind
 from crypto_msg.envelope import check_head, decode_head, encode_head, read_outer, verify_body
+from crypto_msg.escalation import read_sealed_escalation
 from crypto_msg.nak import read_nak
 from crypto_msg.prekey import bundle_hash, current_prekey
 from crypto_msg.receipt import read_receipt, read_sealed_receipt
@@ -268,13 +269,23 @@ class FakeDesk:
         serials = self.ministry.serials[f"{self.post}{year}"]
         return serials.setdefault(cable_id, len(serials) + 1)
 
-    def put_cable(self, head: bytes, body: Iterable[bytes], body_length: int, anchor_salt: bytes) -> bytes:
+    def put_cable(
+        self,
+        head: bytes,
+        body: Iterable[bytes],
+        body_length: int,
+        anchor_salt: bytes,
+        again: Iterable[bytes] = (),
+    ) -> bytes:
         self._called("put_cable")
         ministry, whole = self.ministry, decode_head(head)
         state, data = ministry.machine.state, b"".join(body)
         assert len(data) == body_length
         check_head(whole, ministry.machine.network_id, state.terminal(self.terminal_id), DirectVerifier())
         verify_body(whole, data)
+        for terminal_id in again:
+            cut = encode_head(split_head(whole, [terminal_id]))
+            ministry.deliver(terminal_id, 1, cut, whole.envelope_id, self.post, body_length)
         if whole.envelope_id in ministry.bodies:
             return whole.envelope_id
         ministry.bodies[whole.envelope_id] = data
@@ -304,7 +315,7 @@ class FakeDesk:
     def put_receipt(self, content: bytes, kind: int, envelope_id: bytes, salt: bytes) -> bytes:
         self._called("put_receipt")
         ministry = self.ministry
-        if kind in (5, 6, 9):
+        if kind in (5, 6, 8, 9):
             self._carry(asking_item(kind, content, self.post, ministry.machine.state), content, kind)
             return envelope_id
         if kind == 3:
@@ -318,11 +329,14 @@ class FakeDesk:
     def _carry(self, asking: Asking, content: bytes, kind: int) -> None:
         """What the nodes do with a NAK or a re-wrap: a second one of the same bytes goes nowhere."""
         ministry, item = self.ministry, asking.item
-        assert asking.signer_id == self.terminal_id
+        assert asking.signer_id == (b"" if kind == 8 else self.terminal_id)
         ItemChecks(ministry.machine.network_id, DirectVerifier()).check(item, ministry.machine.state)
         if item.parcel.item_id in ministry.carried:
             return
         ministry.carried.add(item.parcel.item_id)
+        if kind == 8:
+            ministry.deliver(read_sealed_escalation(content).terminal_id, kind, content, b"", self.post)
+            return
         if kind == 9:
             ministry.deliver(read_added_wrap(content)[0].terminal_id, kind, content, item.envelope_id, self.post)
             return

@@ -95,10 +95,10 @@ class _Telling(FakeDesk):
         self._tell("take_serial", cable_id, year)
         return super().take_serial(cable_id, year)
 
-    def put_cable(self, head: bytes, body, body_length: int, anchor_salt: bytes) -> bytes:  # type: ignore[no-untyped-def]
+    def put_cable(self, head: bytes, body, body_length: int, anchor_salt: bytes, again=()) -> bytes:  # type: ignore[no-untyped-def]
         whole = b"".join(body)
-        self._tell("put_cable", head, [whole], body_length, anchor_salt)
-        return super().put_cable(head, [whole], body_length, anchor_salt)
+        self._tell("put_cable", head, [whole], body_length, anchor_salt, again)
+        return super().put_cable(head, [whole], body_length, anchor_salt, again)
 
     def put_receipt(self, content: bytes, kind: int, envelope_id: bytes, salt: bytes) -> bytes:
         self._tell("put_receipt", content, kind, envelope_id, salt)
