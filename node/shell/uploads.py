@@ -60,7 +60,9 @@ class Uploads:
         self._check_sender(outer, terminal_id, salt)
         envelope_id = opened.envelope_id
         is_known, has_body = self._is_known(envelope_id)
-        if is_known and (has_body or not again):
+        if is_known and not again:
+            return envelope_id
+        if is_known and has_body:
             self._accept(opened, outer, again=again)
             return envelope_id
         if envelope_id in self._uploading:
@@ -133,12 +135,9 @@ class Uploads:
         self, head: Head, outer: Outer, salt: bytes = b"", *, is_new: bool = False, again: Collection[bytes] = ()
     ) -> None:
         """The body is here: for every post if the cable is new, and for each terminal that is to have it again."""
-        envelope, state = envelope_from(head, outer), self._state
+        envelope = envelope_from(head, outer)
         anchor = Item(CABLE, cable_item_hash(head.envelope_id, head.body_root), salt)
-        posts = _by_post(head, state)
-        groups = list(posts.items()) if is_new else []
-        groups += [(post, [one]) for post, ids in posts.items() for one in ids if one in again]
-        items = [self._item(head, outer, envelope, post, ids) for post, ids in groups]
+        items = self._items(head, outer, envelope, again, is_new=is_new)
         if not items:
             return
         with self._database.write() as tx:
@@ -151,6 +150,18 @@ class Uploads:
             self._ledger.slots.add(anchor)
         self._sending.queued(parcels)
         self._ledger.pulse.beat()
+
+    def _items(
+        self, head: Head, outer: Outer, envelope: StoredEnvelope, again: Collection[bytes], *, is_new: bool
+    ) -> list[CourierItem]:
+        """One for each post if the cable is new; one for each terminal of `again` whose post's does not wait still."""
+        posts = _by_post(head, self._state)
+        whole = {post: self._item(head, outer, envelope, post, ids) for post, ids in posts.items()}
+        with self._database.read() as tx:
+            waiting = {post for post, item in whole.items() if courier.is_queued(tx, item.parcel.item_id)}
+        singles = [(post, one) for post, ids in posts.items() if post not in waiting for one in ids if one in again]
+        items = [self._item(head, outer, envelope, post, [one]) for post, one in singles]
+        return [*whole.values(), *items] if is_new else items
 
     def _item(
         self, head: Head, outer: Outer, envelope: StoredEnvelope, post: str, terminal_ids: Sequence[bytes]

@@ -57,6 +57,11 @@ SAMPLES: list[Any] = [
     wire.SignedNak(b"n", SIGNATURE),
     wire.Rewrap(HASH, HASH, HASH, HASH, 300, b"s"),
     wire.SignedRewrap(b"r", SIGNATURE),
+    wire.Expired(HASH, "DEL", "WAS", "DHA", 300, 300),
+    wire.SignedExpired(b"e", SIGNATURE),
+    wire.Escalation(HASH, "DEL", HASH, 300, 300, ("LON",), ("WAS",), 300),
+    wire.SignedEscalation(b"e", SIGNATURE),
+    wire.SealedEscalation(HASH, HASH, b"s"),
 ]
 
 

@@ -29,6 +29,17 @@ def send(posts: Exercise) -> CableRecord:
         return sender.send(Composition(("WAS",), 2, 1, "Trade", "Text."))
 
 
+def test_what_waits_still_is_not_queued_twice(posts: Exercise) -> None:
+    posts.stop("WAS")
+    sent = send(posts)
+    with posts.terminal("DEL") as sender:
+        sender.resend(sent.envelope_id)
+    assert len(posts.rows("DEL", f"{ENVELOPES} AND destination = 'WAS' AND state = 'queued'")) == 1
+    posts.start("WAS")
+    posts.wait_ready("WAS")
+    eventually(lambda: track(posts, sent) == "carried")
+
+
 def track(posts: Exercise, sent: CableRecord) -> str:
     posts.sync("DEL")
     with posts.terminal("DEL") as sender:

@@ -327,3 +327,38 @@ def _forget_links(terminal: Terminal) -> None:
     with terminal.session.store.transaction() as transaction:
         transaction._connection.execute(delete(link))
         transaction.set_setting(INDEXED, 0)
+
+
+def test_a_cable_sent_again_for_a_number_survives_a_kill_anywhere(
+    ministry: Ministry, sender: Killable, reader: Killable
+) -> None:
+    """The first of two cables is lost; asked for by its number, it comes again with its key, once, however killed."""
+    for _ in range(2):
+        sender.run(lambda terminal: terminal.send(Composition(("DEL",), 2, 3, "Trade", "Text.")))
+    del ministry.inboxes[reader.terminal_id][0]
+    reader.run(lambda terminal: terminal.sync())
+    ministry.now += 86_400
+    assert _sweep(reader, lambda terminal: terminal.sync()) >= 3
+    assert _sweep(sender, lambda terminal: terminal.sync()) >= 6
+    assert _kinds(ministry, reader).count(REWRAP) == 1
+    assert _sweep(reader, lambda terminal: terminal.sync()) >= 2
+    assert reader.run(_expect_both)
+
+
+def _expect_both(terminal: Terminal) -> None:
+    assert sorted(one.n for one in terminal.cables("in")) == [1, 2] and terminal.alarms() == []
+
+
+def test_headquarters_is_told_though_the_terminal_is_killed_anywhere(
+    ministry: Ministry, sender: Killable, reader: Killable
+) -> None:
+    sender = Killable(ministry, "WAS")
+    sender.run(lambda terminal: terminal.send(Composition(("DEL",), 2, 3, "Trade", "Text.")))
+    duty = Killable(ministry, "DHA")
+    ministry.now += 2 * 3 * 3600
+    ministry.close_slot()
+    assert _sweep(sender, lambda terminal: terminal.sync()) >= 3
+    reader.run(_read_all)
+    assert _sweep(sender, lambda terminal: terminal.sync()) >= 3
+    assert _sweep(duty, lambda terminal: terminal.sync()) >= 2
+    assert duty.run(lambda terminal: _expect(terminal, 0))
