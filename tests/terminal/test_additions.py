@@ -34,7 +34,7 @@ class Enrol:
         self.officer.close()
         home = self.ministry.folder / post
         made = prepare(home, Newcomer("late", (1, 2), clearance), PASSPHRASE)
-        complete_exercise(home, made, PASSPHRASE)
+        complete_exercise(home, made, PASSPHRASE, PASSPHRASE)
         return self.officer(post, "late")
 
 
