@@ -30,6 +30,10 @@ class Purpose(StrEnum):
     NAK = "nak"
     REWRAP = "rewrap"
     PEER = "peer"
+    HOTLINE_RING = "hotline-ring"
+    HOTLINE_ANSWER = "hotline-answer"
+    HOTLINE_CONFIRM = "hotline-confirm"
+    HOTLINE_END = "hotline-end"
     POSSESSION = "possession"
 
 
@@ -49,6 +53,10 @@ SUITE_OF: dict[Purpose, int] = {
     Purpose.NAK: SUITE_ED25519,
     Purpose.REWRAP: SUITE_ED25519,
     Purpose.PEER: SUITE_ED25519,
+    Purpose.HOTLINE_RING: SUITE_ED25519,
+    Purpose.HOTLINE_ANSWER: SUITE_ED25519,
+    Purpose.HOTLINE_CONFIRM: SUITE_ED25519,
+    Purpose.HOTLINE_END: SUITE_ED25519,
 }
 """The suite a purpose demands. POSSESSION is absent: it takes the suite of the key that it proves."""
 
