@@ -16,6 +16,7 @@ from ledger.proof import TlogProof
 from protos.errors import Unavailable
 from terminal.asides import AsideRows
 from terminal.askrows import AskRows
+from terminal.callrows import CallRows
 from terminal.failpoint import reach
 from terminal.numbers import Numbers
 from terminal.records import CableRecord, Job, ReceiptRecord, Sealed
@@ -53,7 +54,7 @@ class Store:
             ) from problem
 
 
-class Transaction(AsideRows, AskRows):
+class Transaction(AsideRows, AskRows, CallRows):
     """Typed reads and writes on the store. Ids go in as they are and are stored as tags."""
 
     # settings: small durable values by name

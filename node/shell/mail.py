@@ -14,6 +14,7 @@ from crypto_msg.receipt import read_receipt
 from crypto_msg.segments import body_length
 from crypto_msg.wire import Head, Outer
 from crypto_msg.wraps import split_head
+from ledger.merkle import HASH_BYTES
 from ledger.state import State
 from node.actions import Item
 from node.courier import ItemKind, Parcel
@@ -22,7 +23,7 @@ from node.shell.itemchecks import ItemChecks, envelope_from, make_item, posts_of
 from node.shell.ledger import LedgerShell
 from node.shell.sending import Sending
 from node.shell.shelf import Shelf
-from node.shell.slots import CABLE, RECEIPT, add_item, cable_proof
+from node.shell.slots import CABLE, HOTLINE, RECEIPT, add_item, cable_proof, hotline_proof
 from node.shell.storage import Storage
 from node.store import bodies, courier, log, traffic
 from node.store.courier import CourierItem, StoredEnvelope
@@ -253,10 +254,25 @@ class Mail:
             received_bytes=cost.received,
         )
 
-    def item_proof(self, envelope_id: bytes) -> bytes:
-        """The tlog-proof of a cable's anchor; empty while there is none."""
+    def item_proof(self, envelope_id: bytes, kind: str = "") -> bytes:
+        """The tlog-proof of a cable's anchor, or a transcript's by its item hash; empty while there is none."""
         with self._database.read() as tx:
-            return cable_proof(tx, envelope_id) or b""
+            return (hotline_proof if kind == HOTLINE else cable_proof)(tx, envelope_id) or b""
+
+    def put_transcript_hash(self, item_hash: bytes, salt: bytes) -> None:
+        """Let the hash of a hotline's transcript wait for the next slot. Twice is once; it may be proved already."""
+        if len(item_hash) != HASH_BYTES or len(salt) != SALT_BYTES:
+            raise Malformed("bad-salt", "a transcript's hash and its salt have 32 bytes", hint="update the terminal")
+        if self._ledger.slots.is_full:
+            raise Unavailable("queue-full", "the post's queue is full", hint="wait until the links are back")
+        item = Item(HOTLINE, item_hash, salt)
+        with self._database.write() as tx:
+            is_known = hotline_proof(tx, item_hash) is not None
+            if not is_known:
+                add_item(tx, item, item_hash)
+        if not is_known:
+            self._ledger.slots.add(item)
+            self._ledger.pulse.beat()
 
 
 def _inbox_id(database: Database) -> bytes:

@@ -18,6 +18,7 @@ from node.shell.carriers import Carriers
 from node.shell.comet import CometShell, EnginePlace
 from node.shell.directory import Directory
 from node.shell.entries import Entries
+from node.shell.hotline import HotlineShell
 from node.shell.intake import Intake
 from node.shell.itemchecks import ItemChecks
 from node.shell.ledger import LedgerShell
@@ -81,6 +82,7 @@ class Node:
             sending, receiving, self.links, tasks, relay, self.peers.hello, self.peers.hello_received
         )
         sending.on_queued = self.courier.wake
+        self.hotline = HotlineShell(self.ledger, self.links, tasks, sending, meter)
         self.ledger.on_proofs = sending.proved
         self.intake = Intake(intake, self.entries, self.directory)
         engine_place = EnginePlace(engine, config, address_of)

@@ -16,7 +16,9 @@ from node.store.tables import BATCHES, PROOFS, SLOT_ITEMS
 
 CABLE = "cable"
 RECEIPT = "receipt"
+HOTLINE = "hotline"
 _CABLE_PROOF = select(PROOFS.c.proof).where(PROOFS.c.envelope_id == bindparam("of"), PROOFS.c.kind == CABLE)
+_HOTLINE_PROOF = select(PROOFS.c.proof).where(PROOFS.c.item_hash == bindparam("of"), PROOFS.c.kind == HOTLINE)
 _PROVED_AMONG = select(PROOFS.c.envelope_id).where(
     PROOFS.c.envelope_id.in_(bindparam("among", expanding=True)), PROOFS.c.kind == CABLE
 )
@@ -83,6 +85,11 @@ def save_proof(tx: Connection, envelope_id: bytes, kind: str, item_hash: bytes, 
 def cable_proof(tx: Connection, envelope_id: bytes) -> bytes | None:
     """The tlog-proof of a cable, or None."""
     return tx.execute(_CABLE_PROOF, {"of": envelope_id}).scalar()
+
+
+def hotline_proof(tx: Connection, item_hash: bytes) -> bytes | None:
+    """The tlog-proof of a hotline's transcript, or None."""
+    return tx.execute(_HOTLINE_PROOF, {"of": item_hash}).scalar()
 
 
 def proved_among(tx: Connection, envelope_ids: Iterable[bytes]) -> set[bytes]:
