@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import queue
 import sys
 import threading
@@ -51,9 +52,20 @@ class Keyboard:
         return found
 
     def _read(self) -> None:
-        while data := sys.stdin.buffer.readline(MAX_LINE_BYTES):
-            self._lines.put(data.decode("utf-8", "replace").rstrip("\r\n"))
+        """By its descriptor: a thread that waits inside Python's own buffer would keep the process from ending."""
+        left = b""
+        while data := os.read(sys.stdin.fileno(), MAX_LINE_BYTES):
+            *lines, left = (left + data).split(b"\n")
+            if len(left) > MAX_LINE_BYTES:
+                lines, left = [*lines, left], b""
+            for line in lines:
+                self._put(line)
+        if left:
+            self._put(left)
         self._lines.put(None)
+
+    def _put(self, line: bytes) -> None:
+        self._lines.put(line.decode("utf-8", "replace").rstrip("\r"))
 
 
 class Talk:

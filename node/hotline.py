@@ -20,7 +20,7 @@ MAX_KIND = 15
 MAX_SEATS = 256
 SEAT_FRAMES = 64
 QUEUE_FRAMES = 128
-GRACE_SECONDS = 20.0
+GRACE_SECONDS = 5.0
 """How long a terminal that has just stopped listening counts as present: it may be listening again already."""
 FRAMES_PER_SECOND = 10.0
 BURST_FRAMES = 80.0

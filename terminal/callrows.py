@@ -41,9 +41,7 @@ class CallRows(Rows):
         self._connection.execute(upsert(talk).values(**values).on_conflict_do_nothing())
 
     def lines(self, call_id: bytes) -> list[LineRecord]:
-        """By the speakers' clocks, each side's in the order of their numbers."""
-        rows = self._connection.execute(
-            select(talk.c.slot, talk.c.content).where(talk.c.call == self._tag("call", call_id))
-        )
-        found = (LineRecord.decode(self._sealer.open(f"talk/{slot.hex()}", content)) for slot, content in rows)
-        return sorted(found, key=lambda one: (one.at, one.is_own, one.number))
+        """In the order in which they were said and heard here."""
+        query = select(talk.c.slot, talk.c.content).where(talk.c.call == self._tag("call", call_id))
+        rows = self._connection.execute(query.order_by(talk.c.number))
+        return [LineRecord.decode(self._sealer.open(f"talk/{slot.hex()}", content)) for slot, content in rows]

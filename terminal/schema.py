@@ -82,7 +82,8 @@ call = Table(
 talk = Table(
     "talk",
     metadata,
-    Column("slot", LargeBinary, primary_key=True),
+    Column("number", Integer, primary_key=True),
+    Column("slot", LargeBinary, unique=True),
     Column("call", LargeBinary, index=True),
     Column("content", LargeBinary, nullable=False),
 )
