@@ -16,7 +16,8 @@ PROVING_PAIRS = 12
 QUICK_SECONDS = 0.25
 SLOW_SECONDS = 2.0
 FLASH = 4
-HOLD_SECONDS = 5.0
+HOLD_SECONDS = 1.0
+"""Until then a hotline frame of 4 KiB has passed a line of 64 kbit/s twice over: what starts later is behind it."""
 LIVE_SECONDS = 30.0
 """A talk beats every 10 s."""
 
@@ -116,8 +117,8 @@ class Room:
 class Holds:
     """Links on which hotline frames are under way: nothing of the courier's starts there, not even a FLASH.
 
-    `is_shared`: the post has one thin line, so that a frame on one link holds them all. A hold ends by itself when its
-    frame is not answered for `HOLD_SECONDS`: a dead link must not keep cables from another way.
+    `is_shared`: the post has one thin line, so that a frame on one link holds them all. A hold ends with its frame's answer,
+    or by itself after `HOLD_SECONDS`.
     """
 
     is_shared: bool = False

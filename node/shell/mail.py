@@ -23,7 +23,7 @@ from node.shell.itemchecks import ItemChecks, envelope_from, make_item, posts_of
 from node.shell.ledger import LedgerShell
 from node.shell.sending import Sending
 from node.shell.shelf import Shelf
-from node.shell.slots import CABLE, HOTLINE, RECEIPT, add_item, cable_proof, hotline_proof
+from node.shell.slots import CABLE, HOTLINE, RECEIPT, add_item, add_transcript, cable_proof, hotline_proof
 from node.shell.storage import Storage
 from node.store import bodies, courier, log, traffic
 from node.store.courier import CourierItem, StoredEnvelope
@@ -267,10 +267,10 @@ class Mail:
             raise Unavailable("queue-full", "the post's queue is full", hint="wait until the links are back")
         item = Item(HOTLINE, item_hash, salt)
         with self._database.write() as tx:
-            is_known = hotline_proof(tx, item_hash) is not None
-            if not is_known:
+            is_new = add_transcript(tx, item_hash, self._ledger.block_time)
+            if is_new:
                 add_item(tx, item, item_hash)
-        if not is_known:
+        if is_new:
             self._ledger.slots.add(item)
             self._ledger.pulse.beat()
 

@@ -12,7 +12,7 @@ from node.actions import Item
 from node.anchor import OpenBatch
 from node.store.database import Database
 from node.store.log import replace
-from node.store.tables import BATCHES, PROOFS, SLOT_ITEMS
+from node.store.tables import BATCHES, PROOFS, SLOT_ITEMS, TRANSCRIPTS
 
 CABLE = "cable"
 RECEIPT = "receipt"
@@ -90,6 +90,14 @@ def cable_proof(tx: Connection, envelope_id: bytes) -> bytes | None:
 def hotline_proof(tx: Connection, item_hash: bytes) -> bytes | None:
     """The tlog-proof of a hotline's transcript, or None."""
     return tx.execute(_HOTLINE_PROOF, {"of": item_hash}).scalar()
+
+
+def add_transcript(tx: Connection, item_hash: bytes, at: int) -> bool:
+    """Remember the hash of a transcript, whose proof is to be kept. False if it was known."""
+    if tx.execute(select(TRANSCRIPTS.c.at).where(TRANSCRIPTS.c.item_hash == item_hash)).scalar() is not None:
+        return False
+    tx.execute(insert(TRANSCRIPTS).values(item_hash=item_hash, at=at))
+    return True
 
 
 def proved_among(tx: Connection, envelope_ids: Iterable[bytes]) -> set[bytes]:

@@ -2,73 +2,16 @@
 
 from __future__ import annotations
 
-import json
-import queue
-import subprocess
-import sys
-import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from support.hotline_command import WAIT_SECONDS, Typing, stop_all
 from support.posts import eventually
-from support.processes import ROOT, Exercise, exercise, plain
-
-WAIT_SECONDS = 60.0
-Event = dict[str, Any]
-
-
-_RUNNING: list[Typing] = []
-
-
-class Typing:
-    """A hotline command that runs: lines go in, events come out."""
-
-    def __init__(self, net: Exercise, *arguments: str) -> None:
-        command = [sys.executable, "-m", "cli.main", "hotline", *arguments, "--json"]
-        environment = plain({"DUTABARTA_PASSPHRASE_FILE": str(net.passphrase_file)})
-        self.process = subprocess.Popen(
-            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=ROOT, env=environment
-        )
-        self._events: queue.Queue[Event] = queue.Queue()
-        self.seen: list[Event] = []
-        _RUNNING.append(self)
-        threading.Thread(target=self._read, daemon=True).start()
-
-    def _read(self) -> None:
-        assert self.process.stdout is not None
-        for line in self.process.stdout:
-            self._events.put(json.loads(line))
-
-    def type(self, *lines: str) -> None:
-        assert self.process.stdin is not None
-        self.process.stdin.write("".join(f"{line}\n" for line in lines).encode())
-        self.process.stdin.flush()
-
-    def wait(self, what: str, holds: Callable[[Event], bool] = lambda _: True) -> Event:
-        """The next event of that kind."""
-        deadline = time.monotonic() + WAIT_SECONDS
-        while True:
-            try:
-                event = self._events.get(timeout=max(0.1, deadline - time.monotonic()))
-            except queue.Empty:
-                raise AssertionError(f"no {what}: {self.seen} {self._errors()}") from None
-            self.seen.append(event)
-            if event["event"] == what and holds(event):
-                return event
-
-    def end(self) -> int:
-        assert self.process.stdin is not None
-        self.process.stdin.close()
-        return self.process.wait(WAIT_SECONDS)
-
-    def _errors(self) -> str:
-        self.process.kill()
-        assert self.process.stderr is not None
-        return self.process.stderr.read().decode()
+from support.processes import Exercise, exercise
 
 
 @pytest.fixture(scope="module")
@@ -87,18 +30,15 @@ def net(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Exercise]:
 @pytest.fixture(autouse=True)
 def _nobody_stays() -> Iterator[None]:
     yield
-    while _RUNNING:
-        one = _RUNNING.pop()
-        one.process.kill()
-        one.process.wait()
+    stop_all()
 
 
 def call(net: Exercise, code: str, officer: str, to: str, marking: str = "SECRET", *more: str) -> Typing:
-    return Typing(net, "call", to, "--classification", marking, *net.at(code, officer), *more)
+    return Typing(net.passphrase_file, "call", to, "--classification", marking, *net.at(code, officer), *more)
 
 
 def answer(net: Exercise, code: str, officer: str, *more: str) -> Typing:
-    found = Typing(net, "answer", *net.at(code, officer), *more)
+    found = Typing(net.passphrase_file, "answer", *net.at(code, officer), *more)
     found.wait("waiting")
     return found
 
@@ -166,20 +106,20 @@ def test_nobody_is_called_who_is_not_there_or_not_cleared(net: Exercise) -> None
 
 def test_refused_busy_and_unanswered_calls_say_so(net: Exercise) -> None:
     called = answer(net, "WAS", "duty")
-    caller = call(net, "DEL", "duty", "WAS", "RESTRICTED")
+    caller = call(net, "DEL", "duty", "WAS")
     called.wait("ringing")
     called.type("n")
     assert caller.process.wait(WAIT_SECONDS) == 1
-    unheard = call(net, "DEL", "duty", "WAS", "RESTRICTED", "--wait", "5")
+    unheard = call(net, "DEL", "duty", "WAS", "SECRET", "--wait", "5")
     called.wait("ringing")
     assert unheard.process.wait(WAIT_SECONDS) == 4
     called.wait("missed", lambda event: event["code"] == "no-answer")
 
-    talking = call(net, "DEL", "duty", "WAS", "RESTRICTED")
+    talking = call(net, "DEL", "duty", "WAS")
     called.wait("ringing")
     called.type("y")
     talking.wait("talking")
-    second = call(net, "DHA", "first", "WAS", "RESTRICTED")
+    second = call(net, "DHA", "first", "WAS")
     assert second.process.wait(WAIT_SECONDS) == 1
     called.wait("missed", lambda event: event["code"] == "busy")
     talking.type("/bye")
