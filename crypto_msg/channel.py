@@ -138,7 +138,7 @@ class Channel:
         if (ending := self._ending(now)) is not None:
             return self._over(ending)
         actions: list[Action] = []
-        if not self._is_cut and now - self._heard_at >= CUT_SECONDS:
+        if self.is_established and not self._is_cut and now - self._heard_at >= CUT_SECONDS:
             self._is_cut = True
             actions.append(Cut())
         if self._is_renewal_due(now):

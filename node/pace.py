@@ -117,8 +117,8 @@ class Room:
 class Holds:
     """Links on which hotline frames are under way: nothing of the courier's starts there, not even a FLASH.
 
-    `is_shared`: the post has one thin line, so that a frame on one link holds them all. A hold ends with its frame's answer,
-    or by itself after `HOLD_SECONDS`.
+    `is_shared`: the post has one thin line, so that a frame on one link holds them all. A hold ends with its frame's
+    answer, or by itself after `HOLD_SECONDS`.
     """
 
     is_shared: bool = False
