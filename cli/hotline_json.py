@@ -87,7 +87,7 @@ def present_text(data: Mapping[str, Any]) -> str:
 
 def calls_text(data: Mapping[str, Any]) -> str:
     """One line a call."""
-    rows = [_row(one) for one in data["calls"]]
+    rows = [_row(one) + (f", {t('hotline.is-anchored')}" if one["anchored"] else "") for one in data["calls"]]
     return "\n".join(rows) or t("hotline.no-calls")
 
 

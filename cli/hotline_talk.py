@@ -7,6 +7,7 @@ import os
 import queue
 import sys
 import threading
+import time
 from collections import deque
 
 import click
@@ -14,7 +15,7 @@ import click
 from cli.desk import CLASSIFICATIONS, name_of
 from cli.hotline_json import clock
 from cli.output import say
-from cli.words import error_words, t
+from cli.words import error_words, has, t
 from crypto_msg.display import safe_line
 from protos.errors import DutabartaError, Refused, Unavailable
 from terminal.hotline import Hotline
@@ -22,6 +23,8 @@ from terminal.talking import Event
 from terminal.terminal import Terminal
 
 STEP_SECONDS = 0.1
+SYNC_SECONDS = 900.0
+"""While nobody calls, cables are fetched and prekeys renewed so often."""
 MAX_LINE_BYTES = 64 * 1024
 MAX_TYPED = 1000
 BYE = "/bye"
@@ -77,6 +80,7 @@ class Talk:
         self._waiting: deque[str] = deque()
         self._is_leaving = False
         self._unconfirmed: set[int] = set()
+        self._synced_at = time.monotonic()
 
     def call(self, events: list[Event]) -> None:
         """Until the call is over. Raises `Refused` ("call-refused"), `Unavailable` ("no-answer", "call-lost")."""
@@ -94,6 +98,7 @@ class Talk:
             if ended is not None and once:
                 _check_ending(ended)
                 return
+            self._sync_when_idle()
             if self._line.is_idle and (self._keyboard.is_over or self._is_leaving):
                 return
 
@@ -108,6 +113,15 @@ class Talk:
             self._is_leaving = True
             events = self._line.hang_up()
         return self._show(events)
+
+    def _sync_when_idle(self) -> None:
+        if not self._line.is_idle or time.monotonic() - self._synced_at < SYNC_SECONDS:
+            return
+        try:
+            self._terminal.sync()
+        except DutabartaError as problem:
+            self._say("talk.not-synced", problem=problem.text)
+        self._synced_at = time.monotonic()
 
     # --- the keyboard ----------------------------------------------------------------------------------------
 
@@ -179,7 +193,7 @@ class Talk:
             "post": event.call.post,
             "officer": self._officer(event),
             "classification": name_of(event.call.classification, CLASSIFICATIONS) if event.call.classification else "",
-            "code": event.code,
+            "code": _in_words(event.code),
             "call": event.call.call_id.hex(),
         }
 
@@ -209,6 +223,11 @@ class Talk:
     def _complain(self, problem: DutabartaError) -> None:
         text, _ = error_words(problem)
         click.echo(f"{t('talk.error')}: {text} [{problem.code}]", err=True)
+
+
+def _in_words(code: str) -> str:
+    key = f"call-end.{code.replace(' ', '-')}"
+    return t(key) if has(key) else code
 
 
 def _check_ending(event: Event) -> None:

@@ -34,6 +34,8 @@ __all__ = ["NodeClient", "TlsIdentity", "fetch_certificate", "make_identity", "p
 
 UNARY_SECONDS = 30.0
 TRANSFER_SECONDS = 3600.0
+HOTLINE_SECONDS = 5.0
+"""Nobody waits longer to hand a frame in: it goes again."""
 
 A = TypeVar("A")
 
@@ -167,7 +169,7 @@ class NodeClient:
 
     def put_hotline(self, frame: HotlineFrame) -> None:
         """Hand a frame in; it may be lost on its way."""
-        self._call(self._desk.PutHotline, frame.to_message())
+        self._call(self._desk.PutHotline, frame.to_message(), HOTLINE_SECONDS)
 
     def listen_hotline(self, seconds: float) -> Iterator[HotlineFrame]:
         """Frames for this terminal, for at most so long; one of kind 0 when the node listens and now and then."""

@@ -112,3 +112,19 @@ def _stored(net: Testnet) -> int:
     with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True, timeout=10)) as store:
         found: int = store.execute("SELECT sum(length) FROM body_parts").fetchone()[0] or 0
     return found
+
+
+def test_a_call_goes_on_by_headquarters_when_the_direct_line_is_cut(net: Testnet) -> None:
+    stop_all()
+    called = _at(net, THERE, "supervisor-1", "answer", "--yes", "--once")
+    called.wait("waiting")
+    caller = _at(net, HERE, "supervisor-1", "call", THERE, "--classification", "UNCLASSIFIED", "--wait", "120")
+    caller.wait("talking")
+    net.cut([HERE], [THERE])
+    seconds = [_word(caller, called, f"by headquarters {number}") for number in range(3)]
+    back = [_word(called, caller, f"and back {number}") for number in range(3)]
+    print(f"by headquarters: {_shown(seconds)}; back {_shown(back)}")
+    assert seconds[-1] <= WORST_SECONDS and back[-1] <= WORST_SECONDS
+    net.heal()
+    assert caller.end() == 0
+    called.wait("ended")
