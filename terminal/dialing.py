@@ -8,15 +8,20 @@ from dataclasses import dataclass, field
 
 from crypto_msg.hotkeys import CallKeys, call_keys, open_answer_secret, seal_ring_secret
 from crypto_msg.hotline import make_end, make_ring, signed_hash, verify_answer, verify_end
-from crypto_msg.hotline_wire import CALL_ID_BYTES, SECRET_BYTES, VERSION, Answer, End, Reason, Ring
+from crypto_msg.hotline_wire import CALL_ID_BYTES, SECRET_BYTES, VERSION, End, FrameKind, Reason, Ring
 from crypto_msg.prekey import VerifiedBundle
 from crypto_msg.rules import is_cleared, is_reader
 from keys.signing import DirectVerifier
+from node.wire import HotlineFrame
 from protos.errors import Refused, Unavailable
+from terminal.callrecords import MISSED, CallRecord
+from terminal.line import Line
 from terminal.recipients import Seat, check_reachable, fetch_bundles, seats_of
 from terminal.session import Session
 from terminal.view import ProvedState, check_fresh
 
+RING_SECONDS = 5.0
+"""How often a ring, and an answer that is not confirmed, goes again."""
 MAX_RUNG = 8
 """Terminals of a post that are rung at once."""
 
@@ -33,6 +38,15 @@ class Rung:
     @property
     def ring_hash(self) -> bytes:
         return signed_hash(self.signed)
+
+    @property
+    def record(self) -> CallRecord:
+        """The call that this ring would become."""
+        seat, ring = self.seat, self.ring
+        return CallRecord(
+            ring.call_id, True, ring.called_post, seat.terminal.terminal_id, seat.officer.officer_id,
+            ring.classification, ring.at, MISSED, self.signed,
+        )  # fmt: skip
 
 
 def ring_post(
@@ -63,16 +77,57 @@ def ring_post(
     return {one.ring.called_terminal_id: one for one in rung}
 
 
-def take_answer(session: Session, rung: Rung, data: bytes) -> tuple[Answer, CallKeys]:
-    """The answer of a rung terminal, and the keys that follow. Raises `Malformed`, `VerificationFailed`."""
-    answer = verify_answer(data, rung.ring, rung.ring_hash, session.network_id, rung.seat.terminal, DirectVerifier())
-    called = open_answer_secret(answer, session.keyring.prekeys_by_hash)
-    return answer, call_keys(session.network_id, rung.ring_hash, signed_hash(data), rung.secret, called)
+class Dialing:
+    """The rings of one call, until one terminal answers or all have ended."""
 
+    def __init__(self, session: Session, line: Line, rung: dict[bytes, Rung], until: float) -> None:
+        self._session, self._line, self._rung = session, line, rung
+        self._again_at = float("-inf")
+        self.until = until
 
-def take_end(session: Session, rung: Rung, data: bytes) -> End:
-    """Why a rung terminal does not answer. Raises `Malformed`, `VerificationFailed`."""
-    return verify_end(data, rung.ring, rung.ring_hash, session.network_id, rung.seat.terminal, DirectVerifier())
+    @property
+    def records(self) -> list[CallRecord]:
+        """One for each terminal that is still rung."""
+        return [one.record for one in self._rung.values()]
+
+    def ring(self, now: float) -> None:
+        """Ring all, every `RING_SECONDS`."""
+        if now >= self._again_at:
+            self._again_at = now + RING_SECONDS
+            for one in self._rung.values():
+                self._put(one, FrameKind.RING, one.signed)
+
+    def answered(self, frame: HotlineFrame) -> tuple[Rung, CallKeys] | None:
+        """Who has taken the call, and the keys that follow; the other rings end. Raises as `verify_answer`."""
+        if (rung := self._rung.get(frame.origin_terminal_id)) is None:
+            return None
+        session, data = self._session, frame.content
+        answer = verify_answer(
+            data, rung.ring, rung.ring_hash, session.network_id, rung.seat.terminal, DirectVerifier()
+        )
+        called = open_answer_secret(answer, session.keyring.prekeys_by_hash)
+        del self._rung[answer.terminal_id]
+        self.end(Reason.ELSEWHERE)
+        return rung, call_keys(session.network_id, rung.ring_hash, signed_hash(data), rung.secret, called)
+
+    def refused(self, frame: HotlineFrame) -> tuple[CallRecord, Reason] | None:
+        """The call's end, if this was the last terminal that could have taken it. Raises as `verify_end`."""
+        if (rung := self._rung.get(frame.origin_terminal_id)) is None:
+            return None
+        end = verify_end(
+            frame.content, rung.ring, rung.ring_hash, self._session.network_id, rung.seat.terminal, DirectVerifier()
+        )
+        del self._rung[frame.origin_terminal_id]
+        return None if self._rung else (rung.record, Reason(end.reason))
+
+    def end(self, reason: Reason) -> None:
+        """End all rings."""
+        for one in self._rung.values():
+            self._put(one, FrameKind.END, give_up(self._session, one.ring_hash, reason))
+        self._rung = {}
+
+    def _put(self, rung: Rung, kind: FrameKind, content: bytes) -> None:
+        self._line.put(rung.ring.call_id, rung.ring.called_post, rung.ring.called_terminal_id, kind, content)
 
 
 def give_up(session: Session, ring_hash: bytes, reason: Reason) -> bytes:

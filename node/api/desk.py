@@ -122,7 +122,7 @@ class Desk(DeskServicer):
         return present_list(await self._node.hotline.present(request.code))
 
     async def PutTranscriptHash(self, request: pb.TranscriptHash, _context: Any) -> pb.Nothing:
-        self._node.mail.put_transcript_hash(request.item_hash, request.salt)
+        self._node.mail.put_transcript_hash(request.item_hash, request.salt, current_caller().terminal_id)
         return pb.Nothing()
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import AsyncIterator
 
 from sqlalchemy import Connection
@@ -17,6 +18,7 @@ from crypto_msg.wraps import split_head
 from ledger.merkle import HASH_BYTES
 from ledger.state import State
 from node.actions import Item
+from node.api.limits import Bucket
 from node.courier import ItemKind, Parcel
 from node.shell.asking import Asking, asking_item
 from node.shell.itemchecks import ItemChecks, envelope_from, make_item, posts_of
@@ -36,6 +38,9 @@ LAST_POSITION = 2**63 - 1
 INBOX_ID_BYTES = 16
 PIECE_BYTES = 64 * 1024
 ANSWER_BYTES = 1024 * 1024
+HASHES_PER_SECOND = 0.1
+BURST_HASHES = 100.0
+"""Of transcripts, which nobody can check: one terminal must not fill the slots."""
 _INBOX = "inbox-id"
 _RECEIPTS = {ItemKind.DELIVERED, ItemKind.SEALED_RECEIPT}
 
@@ -53,6 +58,7 @@ class Mail:
         self._checks = checks
         self._storage = storage
         self._uploading: set[bytes] = set()
+        self._hashes: dict[bytes, Bucket] = {}
         self.inbox_id = _inbox_id(ledger.database)
 
     # --- handing in a cable ------------------------------------------------------------------------------------
@@ -259,8 +265,11 @@ class Mail:
         with self._database.read() as tx:
             return (hotline_proof if kind == HOTLINE else cable_proof)(tx, envelope_id) or b""
 
-    def put_transcript_hash(self, item_hash: bytes, salt: bytes) -> None:
+    def put_transcript_hash(self, item_hash: bytes, salt: bytes, terminal_id: bytes) -> None:
         """Let the hash of a hotline's transcript wait for the next slot. Twice is once; it may be proved already."""
+        bucket = self._hashes.setdefault(terminal_id, Bucket(HASHES_PER_SECOND, BURST_HASHES))
+        if not bucket.take(time.monotonic()):
+            raise Unavailable("too-many-calls", "this terminal anchors more than its share", hint="wait a moment")
         if len(item_hash) != HASH_BYTES or len(salt) != SALT_BYTES:
             raise Malformed("bad-salt", "a transcript's hash and its salt have 32 bytes", hint="update the terminal")
         if self._ledger.slots.is_full:

@@ -18,7 +18,8 @@ from protos.errors import DutabartaError, Refused, Unavailable
 from support.ministry import Ministry, Officers
 from terminal import failpoint, roster
 from terminal.callrecords import HUNG_UP, INTERRUPTED, LOST, MISSED
-from terminal.hotline import CONFIRM_SECONDS, RING_SECONDS, Hotline
+from terminal.dialing import RING_SECONDS
+from terminal.hotline import CONFIRM_SECONDS, Hotline
 from terminal.talking import Event
 from terminal.terminal import Terminal
 
