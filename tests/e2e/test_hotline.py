@@ -13,6 +13,8 @@ from support.hotline_command import WAIT_SECONDS, Typing, stop_all
 from support.posts import eventually
 from support.processes import Exercise, exercise
 
+pytestmark = pytest.mark.xdist_group("e2e-hotline")
+
 
 @pytest.fixture(scope="module")
 def net(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Exercise]:
