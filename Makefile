@@ -49,11 +49,13 @@ format: $(DEV)
 
 bench: $(DEV)
 	@$(MAKE) --no-print-directory engine || echo "without the consensus engine: what needs it is not measured"
+	@if command -v npm > /dev/null; then npm ci --silent --prefix benchmarks/libsignal; \
+	  else echo "without Node.js: libsignal is not measured"; fi
 	@$(BIN)/python -m benchmarks
 
 soak: $(DEV)
-	@echo "== simulator: $(SEEDS) seeds; property tests: 2,000 examples each"
-	@DUTABARTA_SIM_SEEDS=$(SEEDS) HYPOTHESIS_PROFILE=deep $(BIN)/python -m pytest -q -n $(JOBS) --dist loadgroup
+	@echo "== simulator: $(SEEDS) seeds, and 30 days of 82 posts; property tests: 2,000 examples each"
+	@DUTABARTA_SIM_SEEDS=$(SEEDS) DUTABARTA_SIM_DAYS=30 HYPOTHESIS_PROFILE=deep $(BIN)/python -m pytest -q -n $(JOBS) --dist loadgroup
 	@$(MAKE) --no-print-directory faults
 
 faults: $(DEV) engine/bin/cometbft
@@ -74,7 +76,7 @@ protos: $(DEV)
 	@echo "protos/*_pb2* are current"
 
 lock: $(DEV)
-	@for name in run postgresql dev; do echo "== requirements/$$name.lock"; \
+	@for name in run postgresql token dev; do echo "== requirements/$$name.lock"; \
 	  $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header \
 	    --no-annotate --upgrade requirements/$$name.in -o requirements/$$name.lock || exit 1; done
 

@@ -17,7 +17,20 @@ import benchmarks
 from benchmarks.harness import Row
 from benchmarks.page import HEADINGS, cells, write_table
 
-NOT_TOPICS = {"__main__", "circular", "council", "harness", "kvstore", "load", "meter", "page", "posts", "processes"}
+NOT_TOPICS = {
+    "__main__",
+    "circular",
+    "correspondence",
+    "council",
+    "harness",
+    "kvstore",
+    "load",
+    "losses",
+    "meter",
+    "page",
+    "posts",
+    "processes",
+}
 WIDTHS = (48, 12, 12, 9, 7, 13, 0)
 
 

@@ -56,7 +56,7 @@ async def _carried(posts: TwoPosts, cables: list[Sealed]) -> float:
     """Seconds from a full queue to an empty one: every cable stored by the daemon of the other post."""
     async with posts.sender() as node:
         for head, body, salt in cables:
-            await node.mail.put_cable(head, _once(body), salt, posts.terminal_id)
+            await node.uploads.put_cable(head, _once(body), salt, posts.terminal_id)
         start = time.perf_counter()
         carrying = asyncio.create_task(node.courier.run_for_ever())
         async with asyncio.timeout(WAIT_SECONDS):

@@ -7,7 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import AsyncIterator, Iterable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, AbstractContextManager, asynccontextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -27,7 +27,7 @@ from node.shell.tasks import Tasks
 from protos.errors import Unavailable
 from terminal.compose import Composition
 from terminal.folder import Folder
-from terminal.terminal import open_terminal
+from terminal.terminal import Terminal, open_terminal
 
 HEADQUARTERS, MISSION = "DHA", "DEL"
 PASSPHRASE = b"exercise"
@@ -47,14 +47,14 @@ class TwoPosts:
         addresses = founding.free_addresses(2)
         roots = [founding.make_root(folder / f"root-{n}.key", PASSPHRASE, Cost.EXERCISE) for n in range(3)]
         cards = [
-            founding.make_post(self._home(one.code), one, address, one.code == HEADQUARTERS, PASSPHRASE, Cost.EXERCISE)
+            founding.make_post(self.home(one.code), one, address, one.code == HEADQUARTERS, PASSPHRASE, Cost.EXERCISE)
             for one, address in zip(posts, addresses, strict=True)
         ]
         now = int(time.time())
         plan = Plan("bench", now, HEADQUARTERS, (HEADQUARTERS,), posts)
         leaves = founding.found(plan, [*roots, *(one.card for one in cards)], exercise=True)
         for one in posts:
-            founding.settle(self._home(one.code), leaves, PASSPHRASE, now)
+            founding.settle(self.home(one.code), leaves, PASSPHRASE, now)
         self.terminal_id = Folder(self._terminal).load_keyring(PASSPHRASE).terminal_id
 
     def __enter__(self) -> TwoPosts:
@@ -73,8 +73,7 @@ class TwoPosts:
         """So many cables of the mission to HQ, sealed and not handed in."""
         if MISSION not in self._nodes:
             self._start(MISSION)
-        for code in (HEADQUARTERS, MISSION):
-            self._wait(code)
+        self.wait()
         composition = Composition((HEADQUARTERS,), Precedence.ROUTINE, Clearance.UNCLASSIFIED, "bench", "x" * 1000)
         keyring = Folder(self._terminal).load_keyring(PASSPHRASE)
         with self._client(MISSION, keyring.tls) as client:
@@ -82,30 +81,58 @@ class TwoPosts:
             with open_terminal(self._terminal, PASSPHRASE, kept) as terminal:
                 for _ in range(count):
                     terminal.send(composition)
-        self._nodes[MISSION].terminate()
-        self._nodes.pop(MISSION).wait()
+        self.stop(MISSION)
         return kept.cables
+
+    def wait(self) -> None:
+        """Until both nodes are ready."""
+        for code in (HEADQUARTERS, MISSION):
+            self._wait(code)
+
+    def wait_empty(self, code: str, seconds: float) -> None:
+        """Until nothing is queued at a node."""
+        deadline = time.monotonic() + seconds
+        with self._client(code) as client:
+            while client.status().queues:
+                if time.monotonic() > deadline:
+                    raise Unavailable("timeout", f"the node of {code} has not sent everything")
+                time.sleep(0.2)
+
+    def stop(self, code: str) -> None:
+        """End a node's process."""
+        node = self._nodes.pop(code)
+        node.terminate()
+        node.wait()
+
+    def pid(self, code: str) -> int:
+        """The process of a running node."""
+        return self._nodes[code].pid
+
+    def terminal(self) -> AbstractContextManager[Terminal]:
+        """The mission's terminal, at its node."""
+        return open_terminal(self._terminal, PASSPHRASE)
 
     def sender(self) -> AbstractAsyncContextManager[Node]:
         """The mission's node in this process, nothing of it running yet."""
-        return opened_node(self._home(MISSION))
+        return opened_node(self.home(MISSION))
 
     # --- processes ---------------------------------------------------------------------------------------------
 
     @property
     def _terminal(self) -> Path:
-        return self._home(MISSION) / "terminals" / "first"
+        return self.home(MISSION) / "terminals" / "first"
 
-    def _home(self, code: str) -> Path:
+    def home(self, code: str) -> Path:
+        """A post's folder."""
         return self._folder / code
 
     def _start(self, code: str) -> None:
-        command = [sys.executable, "-m", "cli.main", "node", "run", "--home", str(self._home(code))]
-        with (self._home(code) / "node.out").open("ab") as log:
+        command = [sys.executable, "-m", "cli.main", "node", "run", "--home", str(self.home(code))]
+        with (self.home(code) / "node.out").open("ab") as log:
             self._nodes[code] = subprocess.Popen(command, stdout=log, stderr=log, env=dict(os.environ))
 
     def _client(self, code: str, identity: Any = None) -> NodeClient:
-        folder = node_folder(self._home(code))
+        folder = node_folder(self.home(code))
         own = load_node_keys(folder / KEYS_FOLDER).tls
         return NodeClient(load_config(folder).listen, own.certificate, identity or own)
 
@@ -147,7 +174,14 @@ class _Keeper:
         self._client = client
         self.cables: list[Sealed] = []
 
-    def put_cable(self, head: bytes, body: Iterable[bytes], body_length: int, anchor_salt: bytes) -> bytes:
+    def put_cable(
+        self,
+        head: bytes,
+        body: Iterable[bytes],
+        body_length: int,
+        anchor_salt: bytes,
+        again: Iterable[bytes] = (),
+    ) -> bytes:
         self.cables.append((head, b"".join(body), anchor_salt))
         return decode_head(head).envelope_id
 

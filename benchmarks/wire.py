@@ -61,6 +61,7 @@ def rows() -> Iterator[Row]:
     sender, reader = network.add(HOME), network.add(AWAY)
     for count in (1, 3, 12):
         yield from _cable(sender, reader, count)
+    yield from _two_officers(network.add(HOME), sender, reader)
     yield from _receipts(reader)
     yield from _ledger()
 
@@ -77,15 +78,24 @@ def _cable(sender: Seat, reader: Seat, count: int) -> Iterator[Row]:
     ids = sorted(sha256(b"terminal %d" % number).digest() for number in range(count))
     groups = [ids[at : at + TERMINALS_OF_POST] for at in range(0, count, TERMINALS_OF_POST)]
     recipients = [recipient_of(reader, reader.prekey, one) for one in (*ids, sender.terminal.terminal_id)]
-    sealed = seal_text(sender, recipients, _text())
+    sealed = seal_text(sender, recipients, real_text())
     heads = [split_head(sealed.head, group) for group in groups]
     items = _items_of(sealed, heads)
     name = f"1 KB cable: terminals {count}, posts {len(groups)}"
-    text = len(compress(_text().encode()))
+    text = len(compress(real_text().encode()))
     limit = len(groups) * (text + DUAL_BYTES + SIGNATURE_BYTES[SUITE_ED25519]) + count * SEALED_WRAP_BYTES
     yield count_row(name, sum(items.values()), limit, "zstd of the text, signatures, wraps")
     for item, size in items.items():
         yield count_row(f"  {item}", size)
+
+
+def _two_officers(drafter: Seat, sender: Seat, reader: Seat) -> Iterator[Row]:
+    """The same to one terminal, drafted by one officer and released by another."""
+    ids = [reader.terminal.terminal_id]
+    recipients = [recipient_of(reader, reader.prekey, one) for one in (*ids, sender.terminal.terminal_id)]
+    sealed = seal_text(sender, recipients, real_text(), drafter)
+    items = _items_of(sealed, [split_head(sealed.head, ids)])
+    yield count_row("1 KB by two officers to 1 terminal", sum(items.values()), 10_000, "the aim")
 
 
 def _items_of(sealed: Sealed, heads: Sequence[Head]) -> dict[str, int]:
@@ -120,7 +130,7 @@ def _hop(sealed: Sealed, head: Head) -> list[Message]:
     for at in range(0, len(body), PART_BYTES):
         data = body[at : at + PART_BYTES]
         end = at + len(data)
-        frames.append(pb.CarryFrame(part=pb.Part(item_id=item_id, offset=at, data=data)))
+        frames.append(pb.CarryFrame(part=pb.Part(item_id=item_id, offset=at, data=bytes(data))))
         frames.append(_answer(item_id, Verdict.STORED if end == len(body) else Verdict.WANT, end))
     return frames
 
@@ -129,9 +139,10 @@ def _answer(item_id: bytes, verdict: Verdict, offset: int) -> Message:
     return pb.CarryFrame(answer=pb.Answer(item_id=item_id, verdict=verdict, offset=offset))
 
 
-def _text() -> str:
-    first = json.loads(CABLES.read_text(encoding="utf-8").splitlines()[0])["text"]
-    return str(first).encode()[:TEXT_BYTES].decode(errors="ignore")
+def real_text() -> str:
+    """1 KB of real cables."""
+    texts = [json.loads(line)["text"] for line in CABLES.read_text(encoding="utf-8").splitlines()]
+    return " ".join(texts).encode()[:TEXT_BYTES].decode(errors="ignore")
 
 
 # --- receipts --------------------------------------------------------------------------------------------

@@ -91,6 +91,9 @@ class Group(Command, click.Group):
         if isinstance(cmd, Command):
             cmd.path = ".".join(part for part in (self.path, name or cmd.name) if part)
         super().add_command(cmd, name)
+        if isinstance(cmd, Group):
+            for inner, command in cmd.commands.items():
+                cmd.add_command(command, inner)
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """The options, then the commands."""

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from cli.founding import load_genesis, terminal_config
+from cli.output import say
 from ledger.genesis import Founding
 from ledger.network_policy import policy_text
 from node.client import fetch_certificate
@@ -17,6 +18,7 @@ from protos.errors import Refused, Unavailable
 from terminal.enrol import approve, enrolment_request
 from terminal.files import make_private_folder
 from terminal.folder import Config, Folder
+from terminal.holder import IN_MEMORY, KeyHolder, TokenPlace, new_keys
 from terminal.keyring import Keyring
 from terminal.request import MAX_REQUEST_BYTES, Request, parse_request
 from terminal.roster import missing_for, new_candidate, submit_request
@@ -28,11 +30,12 @@ REQUEST = "request.json"
 
 @dataclass(frozen=True, slots=True)
 class Newcomer:
-    """Who is to be enrolled, with what roles (numbers, ascending) and clearance."""
+    """Who is to be enrolled, with what roles (numbers, ascending) and clearance; the token for his keys, if any."""
 
     name: str
     roles: tuple[int, ...]
     clearance: int
+    token: TokenPlace | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,8 +51,18 @@ class Prepared:
         return self.folder.path / REQUEST
 
 
+def parse_token(text: str | None) -> TokenPlace | None:
+    """MODULE[:LABEL], the module's path from where the command is given."""
+    if text is None:
+        return None
+    module, _, label = text.partition(":")
+    return TokenPlace(str(Path(module).absolute()), label)
+
+
 def prepare(home: Path, who: Newcomer, passphrase: bytes) -> Prepared:
     """Make H/terminals/NAME and its request; one that an earlier attempt left unfinished is taken up again.
+
+    `passphrase` is the PIN if the keys go into a token.
 
     Raises `Refused("terminal-exists")` if that officer is enrolled, "no-config" or "file-missing" if `home` is no
     settled post.
@@ -75,6 +88,12 @@ def prepare_remote(
     return _make(folder, who, founding, post, address, fetch_certificate(address, pin), passphrase)
 
 
+def say_what_is_lost(made: Prepared) -> None:
+    """What a token cannot give back, to whoever has just put his keys into one."""
+    if made.config.token:
+        say("talk.token-no-copy", token=made.config.token_label)
+
+
 def point_at(path: Path, address: str, pin: bytes) -> Config:
     """Let an existing terminal, carried to another machine, use its node at `address`. Raises "wrong-pin"."""
     folder = Folder.existing(path)
@@ -91,7 +110,7 @@ def _unfinished(folder: Folder, passphrase: bytes) -> Prepared | None:
     if not (folder.path / REQUEST).exists():
         name = folder.path.name
         raise Refused("terminal-exists", f"{name} has a terminal here already", hint="choose another name", name=name)
-    folder.load_keyring(passphrase)
+    folder.load_keyring(passphrase).close()
     return Prepared(folder, folder.load_config(), read_request(folder.path / REQUEST))
 
 
@@ -100,28 +119,40 @@ def _make(
 ) -> Prepared:
     candidate = new_candidate(post, who.name, who.roles, who.clearance)
     config = terminal_config(founding, post, who.name, candidate.officer_id, address, certificate)
-    keyring = Keyring.generate()
-    request = enrolment_request(founding.network_id, candidate, keyring)
-    make_private_folder(folder.path)
-    folder.save_file(REQUEST, request.format().encode())
-    folder.save_policy(policy_text(founding.state, founding.origin))
-    folder.save_node_certificate(certificate)
-    Folder.create(folder.path, config, keyring, passphrase)
+    with _holder(who.token, config, passphrase) as (holder, config):
+        keyring = Keyring.generate(holder)
+        request = enrolment_request(founding.network_id, candidate, keyring)
+        make_private_folder(folder.path)
+        folder.save_file(REQUEST, request.format().encode())
+        folder.save_policy(policy_text(founding.state, founding.origin))
+        folder.save_node_certificate(certificate)
+        Folder.create(folder.path, config, keyring, passphrase)
     return Prepared(folder, config, request)
 
 
-def complete_exercise(home: Path, made: Prepared, passphrase: bytes) -> None:
+@contextmanager
+def _holder(token: TokenPlace | None, config: Config, pin: bytes) -> Iterator[tuple[KeyHolder, Config]]:
+    """Who makes the new keys, and the configuration that names him."""
+    if token is None:
+        yield IN_MEMORY, config
+        return
+    with new_keys(token, pin, config.context) as keys:
+        yield keys, replace(config, token_module=keys.place.module, token_label=keys.place.label)
+
+
+def complete_exercise(home: Path, made: Prepared, own: bytes, passphrase: bytes) -> None:
     """Sign with the supervisors found here and at the sibling HQ, enter everything, publish the first prekey.
 
-    Raises `Unavailable("no-supervisors")` if their terminals are not on this machine.
+    `own` opens the new terminal, `passphrase` the supervisors'; those with a token are not asked. Raises
+    `Unavailable("no-supervisors")` if their terminals are not on this machine.
     """
-    own = [path for path in _terminals(home) if path != made.folder.path]
+    here = [path for path in _terminals(home) if path != made.folder.path]
     request = made.request
-    for path in own:
+    for path in here:
         with open_terminal(path, passphrase) as supervisor:
             session = supervisor.session
             request = _approve_all(
-                session, request, [*own, *_terminals(home.parent / _headquarters(session))], passphrase
+                session, request, [*here, *_terminals(home.parent / _headquarters(session))], passphrase
             )
             if missing := missing_for(session, request):
                 raise _no_supervisors(missing)
@@ -130,7 +161,7 @@ def complete_exercise(home: Path, made: Prepared, passphrase: bytes) -> None:
             break
     else:
         raise _no_supervisors([made.config.post])
-    with open_terminal(made.folder.path, passphrase) as terminal:
+    with open_terminal(made.folder.path, own) as terminal:
         terminal.sync()
     made.request_path.unlink()
 
@@ -168,9 +199,12 @@ def _headquarters(session: Session) -> str:
 
 
 def _terminals(home: Path) -> Iterator[Path]:
-    """The terminals of a post that are on the ledger: a pending request marks the others."""
+    """The terminals of a post that are on the ledger: a pending request marks the others. None with a token.
+
+    A passphrase is never tried as a PIN: a few wrong ones lock a token.
+    """
     found = sorted(one.parent for one in (home / "terminals").glob("*/config.toml"))
-    return (path for path in found if not (path / REQUEST).exists())
+    return (path for path in found if not (path / REQUEST).exists() and not Folder(path).load_config().token)
 
 
 def _no_supervisors(posts: list[str]) -> Unavailable:

@@ -212,9 +212,12 @@ def _parameters(state: State, fields: dict[str, Any]) -> object:
     changes: dict[str, Any] = {}
     for change in fields["changes"]:
         name, equals, value = change.partition("=")
-        if not equals or not value.isdigit() or not hasattr(state.parameters(), name):
+        numbers = value.split(",")
+        is_one = len(numbers) == 1 or name == "answer_seconds"
+        if not (equals and is_one and all(one.isdigit() for one in numbers) and hasattr(state.parameters(), name)):
             raise click.BadParameter(t("usage.bad-change", change=change), param_hint="--set")
-        changes[name] = bool(int(value)) if name == "filled_slots" else int(value)
+        values = tuple(map(int, numbers))
+        changes[name] = {"filled_slots": bool(values[0]), "answer_seconds": values}.get(name, values[0])
     return ParametersChanged(replace(state.parameters(), **changes))
 
 

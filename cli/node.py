@@ -47,8 +47,10 @@ def _status_text(data: Mapping[str, Any]) -> str:
     """The document line by line, and what the courier has cost in words."""
     kbit = data["link_kbit"]
     budget = t("cost.budget", kbit=kbit) if kbit else t("cost.no-budget")
-    plain = {name: value for name, value in data.items() if name not in ("link_kbit", "traffic")}
-    return "\n".join([lines_of(plain), budget, *(t("cost.day", **day) for day in data["traffic"])])
+    filled = data["filled_slot_bytes"]
+    slots = t("cost.slots", bytes=filled) if filled else t("cost.no-slots")
+    plain = {name: value for name, value in data.items() if name not in ("link_kbit", "traffic", "filled_slot_bytes")}
+    return "\n".join([lines_of(plain), budget, slots, *(t("cost.day", **day) for day in data["traffic"])])
 
 
 @node.command("join")

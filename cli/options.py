@@ -23,6 +23,7 @@ _NAME = re.compile(r"[\w][\w.-]{0,63}", re.UNICODE)
 json_option = option("--json", "as_json", is_flag=True, words="option.json")
 home_option = option("--home", type=FOLDER, required=True)
 passphrase_option = option("--passphrase-file", "passphrase_file", type=FILE)
+token_option = option("--token", metavar="MODULE[:LABEL]")
 
 
 def terminal_options(function: Function) -> Function:
@@ -51,13 +52,25 @@ def folder_name(name: str) -> str:
     return name
 
 
-def read_passphrase(file: Path | None, *, confirm: bool = False) -> bytes:
+def read_passphrase(file: Path | None, *, confirm: bool = False, token: str = "") -> bytes:
     """The passphrase from `file`, else from the file named by DUTABARTA_PASSPHRASE_FILE, else from a prompt.
 
-    One trailing line end is not part of it. Raises Refused if it is empty, Unavailable if nobody can be asked.
+    `token` names the token whose PIN is asked for instead: it exists already, so nothing is confirmed. One trailing
+    line end is not part of it. Raises Refused if it is empty, Unavailable if nobody can be asked.
     """
     named = file or (Path(found) if (found := os.environ.get("DUTABARTA_PASSPHRASE_FILE")) else None)
-    passphrase = _from_file(named) if named else _from_prompt(confirm)
+    question = t("talk.token-pin", token=token) if token else t("talk.passphrase")
+    return _checked(_from_file(named) if named else _from_prompt(question, confirm and not token))
+
+
+def read_new_passphrase(file: Path | None, *, pin: bool) -> bytes:
+    """A passphrase to come, or a PIN: from `file`, else typed twice. Raises as `read_passphrase`."""
+    return _checked(
+        _from_file(file) if file else _from_prompt(t("talk.new-pin" if pin else "talk.new-passphrase"), True)
+    )
+
+
+def _checked(passphrase: bytes) -> bytes:
     if not passphrase:
         raise Refused("passphrase-empty", "the passphrase is empty", hint="give a passphrase of at least one character")
     return passphrase
@@ -79,13 +92,13 @@ def _from_file(path: Path) -> bytes:
     return data.removesuffix(b"\n").removesuffix(b"\r")
 
 
-def _from_prompt(confirm: bool) -> bytes:
+def _from_prompt(question: str, confirm: bool) -> bytes:
     if not sys.stdin.isatty():
         raise Unavailable(
             "passphrase-missing",
             "no passphrase: there is no one to ask",
             hint="use --passphrase-file F, or name a file in DUTABARTA_PASSPHRASE_FILE",
         )
-    again = t("talk.passphrase-again") if confirm else False
-    answer: str = click.prompt(t("talk.passphrase"), hide_input=True, confirmation_prompt=again, err=True)
+    again = t("talk.again") if confirm else False
+    answer: str = click.prompt(question, hide_input=True, confirmation_prompt=again, err=True)
     return answer.encode()

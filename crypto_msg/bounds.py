@@ -20,6 +20,7 @@ from crypto_msg.cable import (
     Kind,
     check_content_size,
     is_name,
+    is_withdrawal,
 )
 from crypto_msg.dtg import parse_dtg
 from ledger.names import is_code
@@ -85,6 +86,7 @@ def _check_attachment(attachment: Attachment) -> None:
 
 
 def _check_cable(inner: Inner, draft: Draft) -> None:
+    _require(not is_withdrawal(draft), "relation")
     _require(1 <= inner.serial <= MAX_SERIAL and 2000 <= inner.year <= 2099, "serial")
     parse_dtg(inner.dtg)
     _require(len(inner.anchor_salt) == SALT_BYTES, "anchor salt")
@@ -98,13 +100,15 @@ def _check_cable(inner: Inner, draft: Draft) -> None:
         _require(bool(one.posts) and all(is_code(post) for post in one.posts), "expansion")
 
 
-def _check_draft_kind(inner: Inner, _draft: Draft) -> None:
+def _check_draft_kind(inner: Inner, draft: Draft) -> None:
     _require_unreleased(inner)
+    _require(len(draft.relations) == 1 or not is_withdrawal(draft), "relation")
     _require(bool(inner.drafter) and not inner.clearers and not inner.co_releasers, "drafter")
 
 
-def _check_countersignature(inner: Inner, _draft: Draft) -> None:
+def _check_countersignature(inner: Inner, draft: Draft) -> None:
     _require_unreleased(inner)
+    _require(not is_withdrawal(draft), "relation")
     _require(not inner.drafter and len(inner.clearers) + len(inner.co_releasers) == 1, "countersigner")
 
 

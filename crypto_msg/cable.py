@@ -21,7 +21,7 @@ SALT_BYTES = 32
 MAX_DRAFT = 1 << 20
 MAX_INNER = MAX_DRAFT + (1 << 16)
 """Bytes of the canonical messages."""
-MAX_CONTENT = 64 << 20
+MAX_CONTENT = 512 << 20
 """Bytes of inner and attachments together, before compression, in this version."""
 
 _COLLECTIVE = re.compile(r"[A-Z][A-Z-]{3,31}")
@@ -55,6 +55,8 @@ class RelationKind(IntEnum):
     FORWARDS = 2
     SUPERSEDES = 3
     CANCELS = 4
+    WITHDRAWS = 5
+    """In a draft only: its drafter takes an earlier draft back."""
 
 
 KINDS = frozenset(map(int, Kind))
@@ -147,6 +149,11 @@ def posts_of(draft: Draft, expansions: Sequence[Expansion]) -> tuple[str, ...]:
     for addressee in (*draft.action, *draft.info):
         posts.update(meant.get(addressee.name, (addressee.name,)))
     return tuple(sorted(posts))
+
+
+def is_withdrawal(draft: Draft) -> bool:
+    """Whether a draft takes an earlier one back; such a draft is never released."""
+    return any(one.kind == RelationKind.WITHDRAWS for one in draft.relations)
 
 
 def is_name(text: str) -> bool:

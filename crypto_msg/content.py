@@ -20,10 +20,11 @@ from protos.errors import Malformed, VerificationFailed
 
 DUAL_BYTES = SIGNATURE_BYTES[SUITE_DUAL]
 LEAST_PADDED = 4096
-MAX_PADDED = 66 << 20
+MAX_PADDED = 528 << 20
 """Padme of the longest stream: MAX_CONTENT incompressible bytes and every signature."""
 
 _U32 = 4
+_COMPRESSED_AT_ONCE = 1 << 20
 
 
 def padme(length: int) -> int:
@@ -45,20 +46,27 @@ def is_padded_length(length: int) -> bool:
     return LEAST_PADDED <= length <= MAX_PADDED and padme(length) == length
 
 
-def compress(inner: bytes, attachments: Sequence[bytes]) -> bytes:
+def compress(inner: bytes, attachments: Sequence[bytes]) -> bytearray:
     """One zstd frame that declares its size. Raises `Refused` ("attachment-too-large") beyond MAX_CONTENT."""
     size = _U32 + len(inner) + sum(map(len, attachments))
     check_content_size(size)
     compressor = zstandard.ZstdCompressor().compressobj(size=size)
-    pieces = [len(inner).to_bytes(_U32, "big") + inner, *attachments]
-    return b"".join([*map(compressor.compress, pieces), compressor.flush()])
+    frame = bytearray()
+    for piece in (len(inner).to_bytes(_U32, "big"), inner, *attachments):
+        view = memoryview(piece)
+        for start in range(0, len(view), _COMPRESSED_AT_ONCE):
+            frame += compressor.compress(view[start : start + _COMPRESSED_AT_ONCE])
+    frame += compressor.flush()
+    return frame
 
 
-def join_stream(compressed: bytes, signatures: Iterable[bytes], length: int) -> bytes:
+def join_stream(compressed: bytes | bytearray, signatures: Iterable[bytes], length: int) -> bytearray:
     """The stream of `length` bytes."""
-    pieces = [len(compressed).to_bytes(_U32, "big"), compressed, *signatures]
-    padding = bytes(length - sum(map(len, pieces)))
-    return b"".join([*pieces, padding])
+    stream = bytearray(len(compressed).to_bytes(_U32, "big"))
+    for piece in (compressed, *signatures):
+        stream += piece
+    stream += bytes(length - len(stream))
+    return stream
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -71,7 +79,7 @@ class Content:
     tail: memoryview
 
 
-def split_stream(stream: bytes) -> Content:
+def split_stream(stream: bytes | bytearray) -> Content:
     """Take a stream apart. Raises `Malformed` ("compression-bomb", "bad-content")."""
     view = memoryview(stream)
     size = int.from_bytes(view[:_U32], "big")

@@ -15,9 +15,14 @@ _FIRST = timegm((_CENTURY, 1, 1, 0, 0, 0))
 _END = timegm((_CENTURY + 100, 1, 1, 0, 0, 0))
 
 
+def is_datable(at: int) -> bool:
+    """Whether a group can say this POSIX time: years are two digits, of 2000 to 2099."""
+    return _FIRST <= at < _END
+
+
 def format_dtg(at: int) -> str:
     """The group of a POSIX time in the years 2000 to 2099; seconds are dropped. Raises `Malformed`."""
-    if not _FIRST <= at < _END:
+    if not is_datable(at):
         raise Malformed("bad-dtg", f"{at} is not in the years 2000 to 2099", hint="Set this machine's clock.", dtg=at)
     moment = datetime(_CENTURY, 1, 1, tzinfo=UTC) + timedelta(seconds=at - _FIRST)
     return f"{moment:%d%H%M}Z{_MONTHS[moment.month - 1]}{moment.year % 100:02}"

@@ -30,7 +30,7 @@ class Envelope:
     """A sealed cable or draft: canonical Head and body, as they travel."""
 
     head: bytes
-    body: bytes
+    body: Buffer
 
 
 def encode_head(head: Head) -> bytes:

@@ -24,13 +24,17 @@ from protos.errors import Refused, VerificationFailed
 
 @dataclass(frozen=True, slots=True)
 class Reader:
-    """The terminal that opens: its prekeys by bundle hash, newest first, and the state at the envelope's S."""
+    """The terminal that opens: its prekeys by bundle hash, newest first, and the state at the envelope's S.
+
+    `added_at`: the state at which it was added to a cable that held no key for it; else None.
+    """
 
     network_id: bytes
     terminal_id: bytes
     prekeys: Mapping[bytes, Prekey]
     view: View
     verifier: Verifier
+    added_at: View | None = None
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -56,7 +60,7 @@ class OpenedCable:
 
 
 def open_cable(head: Head, body: Buffer, reader: Reader, rewrap: Content | None = None) -> OpenedCable:
-    """Open and check an envelope of any kind. `rewrap`: an opened re-wrap, which step 4 then takes for the wrap.
+    """Open and check an envelope of any kind. `rewrap`: an opened re-wrap or added wrap, which step 4 then takes.
 
     1. sizes and canonical form of head and outer, every wrap under the wraps root
     2. the envelope is for this network
@@ -68,7 +72,7 @@ def open_cable(head: Head, body: Buffer, reader: Reader, rewrap: Content | None 
     8. every attachment has its signed size and hash
     9. addressees, and roles and clearances of all signers, at S
     10. every signature holds
-    11. this terminal's officer is active and cleared at S, at an addressed post
+    11. this terminal's officer is active and cleared at S, or when it was added, at an addressed post
 
     Raises `NotForYou` in step 4 for a wrap of zeros; else `VerificationFailed`, `Malformed` or `Refused`.
     """
@@ -77,8 +81,7 @@ def open_cable(head: Head, body: Buffer, reader: Reader, rewrap: Content | None 
     origin = reader.view.terminal(outer.terminal_id)
     check_envelope_signature(head, outer, origin, reader.verifier)  # 3
     envelope_id = head.envelope_id
-    wrap, context = _own_wrap(head, reader.terminal_id), WrapContext(envelope_id, outer.terminal_id)
-    cek, n = (rewrap.cek, rewrap.n) if rewrap else open_wrap(wrap, reader.prekeys, context)  # 4
+    cek, n = _content_key(head, outer, reader, rewrap)  # 4
     keys = ContentKeys.from_cek(cek)
     if keys.commitment != outer.cek_commit:  # 5
         raise VerificationFailed(
@@ -110,6 +113,13 @@ def open_cable(head: Head, body: Buffer, reader: Reader, rewrap: Content | None 
         cek=cek,
         n=n,
     )
+
+
+def _content_key(head: Head, outer: Outer, reader: Reader, rewrap: Content | None) -> tuple[bytes, int]:
+    if rewrap is not None and reader.added_at is not None:
+        return rewrap.cek, rewrap.n
+    wrap, context = _own_wrap(head, reader.terminal_id), WrapContext(head.envelope_id, outer.terminal_id)
+    return (rewrap.cek, rewrap.n) if rewrap else open_wrap(wrap, reader.prekeys, context)
 
 
 def _own_wrap(head: Head, terminal_id: bytes) -> Wrap:
@@ -152,8 +162,9 @@ def _sealing_officer(signers: Signers) -> Officer:
 
 
 def _check_reader(outer: Outer, draft: Draft, posts: tuple[str, ...], reader: Reader) -> None:
-    terminal = reader.view.terminal(reader.terminal_id)
-    if terminal is None or not is_reader(reader.view, terminal, draft.classification):
+    view = reader.added_at or reader.view
+    terminal = view.terminal(reader.terminal_id)
+    if terminal is None or not is_reader(view, terminal, draft.classification):
         raise Refused(
             "not-cleared", "this terminal's officer was not active and cleared for this at S", hint=SYNCHRONISE
         )

@@ -1,7 +1,7 @@
 """Who may draft, clear and release what, judged at S; and what a collective means (docs/protocol/cable.md §6).
 
-SECRET and above, and FLASH, need a drafter and a different releaser of the post. A lone officer may send FLASH if a
-releaser of headquarters co-releases it. Everything else a releaser may release alone.
+SECRET and above, and FLASH, need a drafter and a different releaser of the post. A lone officer may send FLASH if the
+duty officer of headquarters co-releases it. Everything else a releaser may release alone.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Protocol
 from crypto_msg.cable import Classification, Draft, Expansion, Inner, Precedence
 from crypto_msg.hints import SYNCHRONISE
 from ledger.names import is_code
-from ledger.records import Officer, Post, Terminal
+from ledger.records import Officer, Post, Shift, Terminal
 from ledger.roles import Role
 from protos.errors import Refused
 
@@ -31,6 +31,8 @@ class View(Protocol):
 
     def officer_of_key(self, key_id: bytes) -> Officer | None: ...
 
+    def shift(self, code: str) -> Shift | None: ...
+
 
 @dataclass(frozen=True, slots=True)
 class Signers:
@@ -45,7 +47,7 @@ class Signers:
 def check_signers(draft: Draft, inner: Inner, view: View) -> Signers:
     """Raise `Refused` unless each signer that `inner` names had the role and the clearance for this act at S.
 
-    Codes: "unknown-signer", "wrong-post", "role-missing", "clearance-too-low", "same-signer".
+    Codes: "unknown-signer", "wrong-post", "role-missing", "clearance-too-low", "not-on-duty", "same-signer".
     """
     acts = _Acts(draft, view)
     drafter = acts.drafter(inner.drafter) if inner.drafter else None
@@ -67,11 +69,10 @@ def check_release(draft: Draft, inner: Inner, view: View) -> Signers:
         hint = "Let a releaser of the post release it."
         raise Refused("two-officers", "a cable names its drafter and its releaser", hint=hint)
     alone = signers.drafter.officer_id == signers.releaser.officer_id
-    co_released = draft.precedence == Precedence.FLASH and bool(signers.co_releasers)
-    if alone and needs_two_officers(draft) and not co_released:
+    if not is_enough(draft, alone, bool(signers.co_releasers)):
         hint = "Let another releaser of your post release it."
         if draft.precedence == Precedence.FLASH:
-            hint = "Let another releaser of your post release it, or a releaser of headquarters co-release it."
+            hint = "Let another releaser of your post release it, or the duty officer of headquarters co-release it."
         raise Refused("two-officers", "SECRET and above, and FLASH, need a drafter and a different releaser", hint=hint)
     return signers
 
@@ -79,6 +80,17 @@ def check_release(draft: Draft, inner: Inner, view: View) -> Signers:
 def needs_two_officers(draft: Draft) -> bool:
     """SECRET and above, and FLASH."""
     return draft.classification >= Classification.SECRET or draft.precedence == Precedence.FLASH
+
+
+def is_enough(draft: Draft, alone: bool, co_released: bool) -> bool:
+    """Whether as many officers release it as must; `alone`: its drafter and its releaser are one."""
+    return not (alone and needs_two_officers(draft)) or (co_released and draft.precedence == Precedence.FLASH)
+
+
+def is_on_duty(view: View, officer: Officer) -> bool:
+    """Whether he holds his post's shift at S, or handed it over last. Where nobody ever took it, everybody does."""
+    shift = view.shift(officer.post)
+    return shift is None or officer.officer_id in (shift.officer_id, shift.former_id)
 
 
 def is_cleared(officer: Officer | None, classification: int) -> bool:
@@ -159,6 +171,9 @@ class _Acts:
             raise Refused(
                 "wrong-post", "only a releaser of headquarters co-releases", hint=_ASK_THERE, act="co-release"
             )
+        if not is_on_duty(self.view, officer):
+            hint = "Let the duty officer of headquarters co-release it."
+            raise Refused("not-on-duty", "he who co-releases does not hold headquarters' shift", hint=hint)
         return officer
 
     def _of_post(self, key_id: bytes, act: str, roles: Sequence[Role]) -> Officer:

@@ -156,7 +156,9 @@ def _seal(
     outer_bytes = CODEC.encode(outer)
     envelope_id = sha256(outer_bytes).digest()
     stream = join_stream(compressed, sign(envelope_id, inner_hash), length)
+    del compressed  # it may be as large as all attachments
     body = seal_body(keys.body_key, envelope_id, stream)
+    del stream
     wraps = make_wraps(recipients, cek, WrapContext(envelope_id, outer.terminal_id), random)
     parts = SignedParts(envelope_id, body_root(body), wraps_root(wraps))
     signature = station.terminal.sign(Purpose.ENVELOPE, station.network_id, CODEC.encode(parts))

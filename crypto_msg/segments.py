@@ -47,29 +47,27 @@ def body_length(padded_length: int) -> int:
     return padded_length + TAG_BYTES * -(-padded_length // SEGMENT_BYTES)
 
 
-def seal_body(body_key: bytes, envelope_id: bytes, stream: Buffer) -> bytes:
+def seal_body(body_key: bytes, envelope_id: bytes, stream: Buffer) -> bytearray:
     """Seal a stream that is not empty."""
-    cipher = AESGCM(body_key)
-    pieces = list(_pieces(stream, SEGMENT_BYTES))
-    last = len(pieces) - 1
-    return b"".join(
-        cipher.encrypt(_nonce(number, number == last), piece, envelope_id) for number, piece in enumerate(pieces)
-    )
+    cipher, body = AESGCM(body_key), bytearray()
+    last = -(-len(stream) // SEGMENT_BYTES) - 1
+    for number, piece in enumerate(_pieces(stream, SEGMENT_BYTES)):
+        body += cipher.encrypt(_nonce(number, number == last), piece, envelope_id)
+    return body
 
 
-def open_body(body_key: bytes, envelope_id: bytes, body: Buffer) -> bytes:
+def open_body(body_key: bytes, envelope_id: bytes, body: Buffer) -> bytearray:
     """The stream. Raises `VerificationFailed` ("body-changed") unless every segment is in its place, unchanged."""
-    cipher = AESGCM(body_key)
-    pieces = list(_pieces(body, SEALED_SEGMENT_BYTES))
-    last = len(pieces) - 1
+    cipher, stream = AESGCM(body_key), bytearray()
+    last = -(-len(body) // SEALED_SEGMENT_BYTES) - 1
     try:
-        return b"".join(
-            cipher.decrypt(_nonce(number, number == last), piece, envelope_id) for number, piece in enumerate(pieces)
-        )
+        for number, piece in enumerate(_pieces(body, SEALED_SEGMENT_BYTES)):
+            stream += cipher.decrypt(_nonce(number, number == last), piece, envelope_id)
     except (InvalidTag, ValueError) as problem:
         raise VerificationFailed(
             "body-changed", "a segment does not open under the cable's key", hint=DO_NOT_RELY
         ) from problem
+    return stream
 
 
 class BodyRoot:

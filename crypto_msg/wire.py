@@ -186,6 +186,62 @@ class SignedRewrap:
     signature: Signature | None
 
 
+@dataclass(frozen=True, slots=True)
+class Expired:
+    """A node gave up bringing an envelope to `post`: at its newest final `size` the block time was past the expiry."""
+
+    envelope_id: bytes
+    origin: str
+    post: str
+    by: str
+    size: int
+    time: int
+
+
+@dataclass(frozen=True, slots=True)
+class SignedExpired:
+    """The canonical Expired and its node's signature."""
+
+    expired: bytes
+    signature: Signature | None
+
+
+@dataclass(frozen=True, slots=True)
+class Escalation:
+    """Which posts have not answered a cable in time. Both lists are empty when all have answered since."""
+
+    envelope_id: bytes
+    post: str
+    terminal_id: bytes
+    precedence: int
+    released_at: int
+    undelivered: tuple[str, ...]
+    unacknowledged: tuple[str, ...]
+    size: int
+
+    @property
+    def is_over(self) -> bool:
+        """Whether nobody is waited for any more."""
+        return not (self.undelivered or self.unacknowledged)
+
+
+@dataclass(frozen=True, slots=True)
+class SignedEscalation:
+    """The canonical Escalation and its terminal's signature."""
+
+    escalation: bytes
+    signature: Signature | None
+
+
+@dataclass(frozen=True, slots=True)
+class SealedEscalation:
+    """A SignedEscalation, padded and sealed to a terminal of headquarters."""
+
+    terminal_id: bytes
+    bundle_hash: bytes
+    sealed: bytes
+
+
 CODEC = Codec(
     {
         Outer: cable_pb2.Outer,
@@ -210,6 +266,11 @@ CODEC = Codec(
         SignedNak: cable_pb2.SignedNak,
         Rewrap: cable_pb2.Rewrap,
         SignedRewrap: cable_pb2.SignedRewrap,
+        Expired: cable_pb2.Expired,
+        SignedExpired: cable_pb2.SignedExpired,
+        Escalation: cable_pb2.Escalation,
+        SignedEscalation: cable_pb2.SignedEscalation,
+        SealedEscalation: cable_pb2.SealedEscalation,
         Signature: ledger_pb2.Signature,
     }
 )

@@ -77,6 +77,28 @@ class SecretKey:
         return f"<SecretKey of suite {self.public_key.suite}, key id {self.public_key.key_id.hex()[:16]}>"
 
 
+class MLDSA65Half:
+    """The ML-DSA-65 half of a dual key whose Ed25519 half is elsewhere. Its repr never shows the seed."""
+
+    __slots__ = ("_key", "public_key")
+
+    def __init__(self, seed: bytes) -> None:
+        """Raises `Malformed` for another length than 32 bytes."""
+        if len(seed) != SEED_BYTES:
+            raise Malformed("secret-length", f"no ML-DSA-65 seed has {len(seed)} bytes", suite=SUITE_DUAL)
+        self._key = MLDSA65PrivateKey.from_seed_bytes(seed)
+        self.public_key = self._key.public_key().public_bytes_raw()
+
+    def sign(self, message: bytes) -> bytes:
+        """3,309 bytes."""
+        return self._key.sign(message)
+
+
+def verify_ed25519(key: bytes, message: bytes, signature: bytes) -> None:
+    """Raise `VerificationFailed` ("bad-signature") unless these 64 bytes are the 32-byte key's over `message`."""
+    verify(PublicKey(SUITE_ED25519, key), message, signature)
+
+
 def verify(key: PublicKey, message: bytes, signature: bytes) -> None:
     """Raise `VerificationFailed` unless `signature` is exactly what the suite demands over `message`.
 

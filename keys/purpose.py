@@ -17,6 +17,7 @@ class Purpose(StrEnum):
 
     GOVERNANCE = "governance"
     ENROLMENT = "enrolment"
+    SHIFT = "shift"
     DRAFT = "draft"
     CLEAR = "clear"
     CO_RELEASE = "co-release"
@@ -29,6 +30,8 @@ class Purpose(StrEnum):
     EXPIRED = "expired"
     NAK = "nak"
     REWRAP = "rewrap"
+    ADDED_WRAP = "added-wrap"
+    ESCALATION = "escalation"
     PEER = "peer"
     HOTLINE_RING = "hotline-ring"
     HOTLINE_ANSWER = "hotline-answer"
@@ -40,11 +43,13 @@ class Purpose(StrEnum):
 SUITE_OF: dict[Purpose, int] = {
     Purpose.GOVERNANCE: SUITE_DUAL,
     Purpose.ENROLMENT: SUITE_DUAL,
+    Purpose.SHIFT: SUITE_DUAL,
     Purpose.DRAFT: SUITE_DUAL,
     Purpose.CLEAR: SUITE_DUAL,
     Purpose.CO_RELEASE: SUITE_DUAL,
     Purpose.RELEASE: SUITE_DUAL,
     Purpose.BUNDLE: SUITE_DUAL,
+    Purpose.ADDED_WRAP: SUITE_DUAL,
     Purpose.ENTRY: SUITE_ED25519,
     Purpose.BUNDLE_TERMINAL: SUITE_ED25519,
     Purpose.ENVELOPE: SUITE_ED25519,
@@ -52,6 +57,7 @@ SUITE_OF: dict[Purpose, int] = {
     Purpose.EXPIRED: SUITE_ED25519,
     Purpose.NAK: SUITE_ED25519,
     Purpose.REWRAP: SUITE_ED25519,
+    Purpose.ESCALATION: SUITE_ED25519,
     Purpose.PEER: SUITE_ED25519,
     Purpose.HOTLINE_RING: SUITE_ED25519,
     Purpose.HOTLINE_ANSWER: SUITE_ED25519,

@@ -42,6 +42,13 @@ class Verifier(Protocol):
         """Raise `VerificationFailed` unless `signature` holds."""
 
 
+def bytes_to_sign(key: PublicKey, purpose: Purpose, network_id: bytes, payload: bytes) -> bytes:
+    """The preimage that `key` signs. Raises `Refused` ("wrong-suite") if the purpose demands another suite."""
+    if not is_allowed(purpose, key.suite):
+        raise Refused("wrong-suite", f"a key of suite {key.suite} cannot sign for {purpose}", purpose=purpose)
+    return preimage(purpose, network_id, key.key_id, payload)
+
+
 class SoftwareSigner:
     """A Signer and NoteSigner whose secret is in this process's memory. Its repr never shows it."""
 
@@ -71,10 +78,7 @@ class SoftwareSigner:
 
     def sign(self, purpose: Purpose, network_id: bytes, payload: bytes) -> bytes:
         """Sign `payload` for `purpose`. Raises `Refused` if the purpose demands another suite."""
-        key = self.public_key
-        if not is_allowed(purpose, key.suite):
-            raise Refused("wrong-suite", f"a key of suite {key.suite} cannot sign for {purpose}", purpose=purpose)
-        return self._secret_key.sign(preimage(purpose, network_id, key.key_id, payload))
+        return self._secret_key.sign(bytes_to_sign(self.public_key, purpose, network_id, payload))
 
     def sign_note(self, message: bytes) -> bytes:
         """Sign `message` as it is, as C2SP demands. Raises `Refused` for a dual key, or what could be a preimage."""

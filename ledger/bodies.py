@@ -12,7 +12,10 @@ from keys.possession import ProvenKey
 
 @dataclass(frozen=True, slots=True)
 class Parameters:
-    """What a network may set for itself; every `*_seconds` is a duration in block time."""
+    """What a network may set for itself; every `*_seconds` is a duration in block time.
+
+    `answer_seconds`: by when a cable is to be answered, ROUTINE first, FLASH last, by the terminal's clock; or empty.
+    """
 
     rules_version: int
     root_threshold: int
@@ -22,6 +25,7 @@ class Parameters:
     cosign_seconds: int
     satellite_cosign_seconds: int
     stale_seconds: int
+    answer_seconds: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,6 +171,17 @@ class TerminalRetired:
 
     terminal_id: bytes
     reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class ShiftChanged:
+    """The officer `incoming` is on duty at the post. `outgoing` hands over what is pending, by the hash of its list;
+    both are empty where the shift is taken with a supervisor's signature."""
+
+    post: str
+    outgoing: bytes
+    incoming: bytes
+    list_hash: bytes
 
 
 @dataclass(frozen=True, slots=True)

@@ -34,12 +34,13 @@ from ledger.note import SignedNote
 from ledger.posts import PostsModule
 from ledger.roster import RosterModule
 from ledger.rules import Place, Rules
+from ledger.shifts import ShiftModule
 from ledger.state import State
 from ledger.wire import BlockRecord, Misbehaviour, StateProof
 from protos.errors import DutabartaError, Refused, Unavailable
 
 GOVERNANCE = GovernanceModule()
-LEDGER_MODULES: tuple[Module, ...] = (GOVERNANCE, PostsModule(), RosterModule(), BatchModule())
+LEDGER_MODULES: tuple[Module, ...] = (GOVERNANCE, PostsModule(), RosterModule(), ShiftModule(), BatchModule())
 RETAINED_BLOCKS = 256
 
 

@@ -39,6 +39,14 @@ EXERCISE_PARAMETERS = Parameters(
     stale_seconds=_DAY,
 )
 
+DEFAULT_ANSWER_SECONDS = (_DAY, 3 * 3600, 30 * 60, 10 * 60)
+_ANSWER_BOUNDS = 60, 30 * _DAY
+
+
+def answer_seconds(parameters: Parameters, precedence: int) -> int:
+    """By when a cable of this precedence (1 ROUTINE to 4 FLASH) is to be DELIVERED and ACKNOWLEDGED."""
+    return (parameters.answer_seconds or DEFAULT_ANSWER_SECONDS)[precedence - 1]
+
 
 def check_parameters(parameters: Parameters, root_count: int) -> None:
     """Raises `Refused` "unknown-rules" or "bad-parameters"."""
@@ -50,3 +58,8 @@ def check_parameters(parameters: Parameters, root_count: int) -> None:
     for name, (least, most) in _BOUNDS.items():
         if not least <= getattr(parameters, name) <= most:
             raise Refused("bad-parameters", f"{name} must be {least} to {most}", hint=f"Set {name} within its bounds.")
+    least, most = _ANSWER_BOUNDS
+    answers = parameters.answer_seconds
+    if len(answers) not in (0, len(DEFAULT_ANSWER_SECONDS)) or not all(least <= one <= most for one in answers):
+        hint = f"Give four durations of {least} to {most}, ROUTINE first, or none."
+        raise Refused("bad-parameters", "answer_seconds has a duration for each precedence, or none", hint=hint)

@@ -21,6 +21,7 @@ from ledger.entry import ENTRY_PREFIX, GENESIS_PREFIX, MAX_SIGNATURES, decode_en
 from ledger.genesis import decode_genesis
 from ledger.governance import GovernanceModule
 from ledger.rules import Rules
+from ledger.shifts import ShiftModule
 from ledger.wire import Peeked, peek_entry
 from protos.errors import DutabartaError
 
@@ -38,6 +39,7 @@ _ROLE_OF_FIELD = {
 
 
 _GOVERNANCE_KINDS = frozenset(kind.encode() for kind in GovernanceModule.kinds)
+_SHIFT_KINDS = frozenset(kind.encode() for kind in ShiftModule.kinds)
 
 
 class Asked(NamedTuple):
@@ -120,6 +122,8 @@ class PrimedVerifier:
 def _purpose(kind: bytes, suite: int) -> Purpose:
     if suite != SUITE_DUAL:
         return Purpose.ENTRY
+    if kind in _SHIFT_KINDS:
+        return Purpose.SHIFT
     return Purpose.GOVERNANCE if kind in _GOVERNANCE_KINDS else Purpose.ENROLMENT
 
 

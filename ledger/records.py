@@ -104,6 +104,18 @@ class Terminal:
 
 
 @dataclass(frozen=True, slots=True)
+class Shift:
+    """Who is on duty at a post since log index `since`, who handed over to him in person (empty: nobody), and the hash
+    of what was pending then. He may have been suspended or revoked meanwhile."""
+
+    post: str
+    officer_id: bytes
+    since: int
+    former_id: bytes
+    list_hash: bytes
+
+
+@dataclass(frozen=True, slots=True)
 class Roster:
     """Everybody who may act for a post, sorted, so that a node cannot hide one of them."""
 

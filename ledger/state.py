@@ -12,7 +12,7 @@ from keys.public import PublicKey
 from ledger.bodies import Parameters
 from ledger.map import Map, MapProof
 from ledger.newest import Newest
-from ledger.records import Network, Officer, Post, Roster, Terminal
+from ledger.records import Network, Officer, Post, Roster, Shift, Terminal
 from ledger.roles import Role
 from ledger.wire import CODEC
 from protos.codec import Codec
@@ -47,6 +47,11 @@ def officer_key(officer_id: bytes) -> bytes:
 def terminal_key(terminal_id: bytes) -> bytes:
     """Where the terminal's record stands."""
     return b"terminal/" + terminal_id.hex().encode()
+
+
+def shift_key(code: str) -> bytes:
+    """Where it stands who is on duty at the post."""
+    return b"shift/" + code.encode("ascii", "replace")
 
 
 def sequence_key(key_id: bytes) -> bytes:
@@ -179,6 +184,10 @@ class State:
     def roster(self, code: str) -> Roster:
         """Everybody who may act for the post; empty for an unknown post."""
         return self.read(roster_key(code), Roster) or Roster((), ())
+
+    def shift(self, code: str) -> Shift | None:
+        """Who is on duty at the post; None if nobody ever was."""
+        return self.read(shift_key(code), Shift)
 
     def sequence(self, key_id: bytes) -> int:
         """The last sequence number that the key has used; 0 before its first."""

@@ -20,11 +20,11 @@ def one_supervisor(context: Context, code: str, *, besides: bytes = b"") -> Offi
     return _first(signing_supervisors(context, code, besides=besides), code)
 
 
-def one_of_post_or_headquarters(context: Context, code: str) -> Officer:
+def one_of_post_or_headquarters(context: Context, code: str, *, besides: bytes = b"") -> Officer:
     """A signing supervisor of the post or of HQ. Raises `Refused("no-supervisor")`."""
     headquarters = context.state.headquarters()
-    found = signing_supervisors(context, code)
-    return _first(found or signing_supervisors(context, headquarters), code)
+    found = signing_supervisors(context, code, besides=besides)
+    return _first(found or signing_supervisors(context, headquarters, besides=besides), code)
 
 
 def two_supervisors(context: Context, code: str, *, besides: bytes = b"") -> tuple[Officer, Officer]:

@@ -89,6 +89,11 @@ class NodeClient:
         request = pb.StateRequest(at_least=at_least, keys=list(keys), exactly=exactly)
         return self._call(self._desk.GetState, request).state_proof
 
+    def block_before(self, time: int, at_least: int = 0) -> bytes:
+        """Canonical StateProof, without values, of the last block whose time is before `time` (POSIX seconds)."""
+        request = pb.BlockBeforeRequest(time=time, at_least=at_least)
+        return self._call(self._desk.GetBlockBefore, request).state_proof
+
     def consistency(self, old_size: int, new_size: int) -> tuple[bytes, ...]:
         """RFC 6962 consistency proof between two sizes of the node's log."""
         request = pb.ConsistencyRequest(old_size=old_size, new_size=new_size)
@@ -116,13 +121,20 @@ class NodeClient:
         """The post's next serial in `year`; the same cable gets the same number again."""
         return self._call(self._desk.TakeSerial, pb.SerialRequest(cable_id=cable_id, year=year)).serial
 
-    def put_cable(self, head: bytes, body: Iterable[bytes], body_length: int, anchor_salt: bytes) -> bytes:
+    def put_cable(
+        self,
+        head: bytes,
+        body: Iterable[bytes],
+        body_length: int,
+        anchor_salt: bytes,
+        again: Iterable[bytes] = (),
+    ) -> bytes:
         """Hand in a sealed envelope; returns its envelope id when the node has stored it durably.
 
         `head` is the canonical Head with all wraps; `body` the sealed segments, each at most 64 KiB;
-        `anchor_salt` 32 bytes, empty for a draft, which is not anchored.
+        `anchor_salt` 32 bytes, empty for a draft, which is not anchored. `again`: terminals to which it goes once more.
         """
-        parts = _parts(head, body, body_length, anchor_salt)
+        parts = _parts(head, body, body_length, anchor_salt, again)
         return self._call(self._desk.PutCable, parts, TRANSFER_SECONDS).id
 
     def inbox(self, after: int = 0, limit: int = 100) -> Inbox:
@@ -193,8 +205,11 @@ class NodeClient:
             raise from_status(problem, self._address) from problem
 
 
-def _parts(head: bytes, body: Iterable[bytes], body_length: int, anchor_salt: bytes) -> Iterator[pb.CablePart]:
-    yield pb.CablePart(manifest=pb.Manifest(head=head, body_length=body_length, anchor_salt=anchor_salt))
+def _parts(
+    head: bytes, body: Iterable[bytes], body_length: int, anchor_salt: bytes, again: Iterable[bytes]
+) -> Iterator[pb.CablePart]:
+    manifest = pb.Manifest(head=head, body_length=body_length, anchor_salt=anchor_salt, again=again)
+    yield pb.CablePart(manifest=manifest)
     for piece in body:
         for start in range(0, len(piece), MAX_PART_BYTES):
             yield pb.CablePart(data=piece[start : start + MAX_PART_BYTES])

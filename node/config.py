@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
+from ledger.names import is_code
 from node.api.limits import Limits
 from node.api.tls import split_address
 from node.comet.profiles import LAN, PROFILES
@@ -42,9 +43,15 @@ class EngineSettings:
 
 @dataclass(frozen=True, slots=True)
 class CourierSettings:
-    """`link_kbit`: kbit/s that the courier may send, over all its links; 0: no bound."""
+    """`link_kbit`: kbit/s that the courier may send, over all its links; 0: no bound.
+
+    `is_relay`: whether the node hands on what is for another post, as HQ does. `relays`: by destination, the post that
+    hands on what cannot go there directly; HQ without one. A relay names none itself, so that nothing goes in a circle.
+    """
 
     link_kbit: int = 0
+    is_relay: bool = False
+    relays: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +104,7 @@ def parse_config(text: str) -> NodeConfig:
     limits = _take(Limits, _table(table.pop("limits", {}), "limits"), "limits.")
     peers = _table(table.pop("peers", {}), "peers")
     engine = _engine(_table(table.pop("engine", {}), "engine"))
-    courier = _take(CourierSettings, _table(table.pop("courier", {}), "courier"), "courier.")
+    courier = _courier(_table(table.pop("courier", {}), "courier"))
     parts = {"limits": limits, "peers": peers, "engine": engine, "courier": courier}
     config = _take(NodeConfig, {**table, **parts}, "")
     engines = (*filter(None, [engine.listen]), *engine.peers.values())
@@ -123,9 +130,31 @@ def format_config(config: NodeConfig) -> str:
     ]
     if changed:
         lines += ["", "[limits]", *(f"{name} = {value}" for name, value in changed)]
-    if config.courier.link_kbit:
-        lines += ["", "[courier]", f"link_kbit = {config.courier.link_kbit}"]
-    return "\n".join([*lines, *_engine_lines(config.engine)]) + "\n"
+    return "\n".join([*lines, *_courier_lines(config.courier), *_engine_lines(config.engine)]) + "\n"
+
+
+def _courier(table: dict[str, Any]) -> CourierSettings:
+    relays = _table(table.pop("relays", {}), "courier.relays")
+    settings = _take(CourierSettings, {**table, "relays": relays}, "courier.")
+    if not all(is_code(code) for pair in relays.items() for code in pair):
+        raise _bad("courier.relays names posts by their codes", hint='for example TYO = "SIN"')
+    if settings.is_relay and relays:
+        raise _bad("a relay names no relays itself", hint="it hands on directly, or through headquarters")
+    return settings
+
+
+def _courier_lines(courier: CourierSettings) -> list[str]:
+    lines = [f"link_kbit = {courier.link_kbit}"] if courier.link_kbit else []
+    lines += ["is_relay = true"] if courier.is_relay else []
+    if lines:
+        lines = ["", "[courier]", *lines]
+    if courier.relays:
+        lines += [
+            "",
+            "[courier.relays]",
+            *(f"{code} = {_quoted(relay)}" for code, relay in sorted(courier.relays.items())),
+        ]
+    return lines
 
 
 def _engine(table: dict[str, Any]) -> EngineSettings:
@@ -160,8 +189,8 @@ def _take(cls: type[C], table: Mapping[str, Any], prefix: str) -> C:
         if key not in known:
             raise _bad(f"unknown key {prefix}{key}", hint=f"known keys: {', '.join(known)}")
         kind = str(known[key].type)
-        if (kind == "str" and not isinstance(value, str)) or (kind == "int" and not _is_count(value)):
-            raise _bad(f"{prefix}{key} must be {'text' if kind == 'str' else 'a positive number'}")
+        if kind in _KINDS and not _KINDS[kind][0](value):
+            raise _bad(f"{prefix}{key} must be {_KINDS[kind][1]}")
     missing = [
         name
         for name, f in known.items()
@@ -170,6 +199,13 @@ def _take(cls: type[C], table: Mapping[str, Any], prefix: str) -> C:
     if missing:
         raise _bad(f"missing key {prefix}{missing[0]}")
     return cls(**table)
+
+
+_KINDS: dict[str, tuple[Callable[[object], bool], str]] = {
+    "str": (lambda value: isinstance(value, str), "text"),
+    "int": (lambda value: _is_count(value), "a positive number"),
+    "bool": (lambda value: isinstance(value, bool), "true or false"),
+}
 
 
 def _is_count(value: object) -> bool:

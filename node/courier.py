@@ -7,7 +7,7 @@ the block time of the newest final block. The receiving side is node/intake.py.
 from __future__ import annotations
 
 import heapq
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
 from node.actions import Action, Alarm, Handed, ItemExpired, ItemRefused, SendOffer, SendPart
@@ -37,8 +37,9 @@ class Waiting:
 class Sender:
     """Sends queued items over links: 2 unacknowledged frames on a link under 1 Mbit/s, on others `window` to `widest`.
 
-    `kbit` is the post's link budget, 0 for none. `random()` gives a number in [0, 1) for the jitter. `queued` are the
-    stored items of before a start.
+    `kbit` is the post's link budget, 0 for none. `relays` names, by destination, the post that hands on what cannot go
+    directly; without one, or while that is away, it is HQ. `random()` gives a number in [0, 1) for the jitter.
+    `queued` are the stored items of before a start.
     """
 
     def __init__(
@@ -48,12 +49,15 @@ class Sender:
         random: Callable[[], float],
         *,
         queued: Iterable[Parcel] = (),
+        relays: Mapping[str, str] | None = None,
         window: int = 16,
         widest: int = 0,
         kbit: int = 0,
         now: float = 0.0,
     ) -> None:
+        self._relays = dict(relays or {})
         self._post, self._headquarters, self._random, self._window = post, headquarters, random, window
+        self._relaying = {headquarters, *self._relays.values()}
         self._widest, self._budget = widest or window, Budget(kbit, now)
         self._holds = Holds(is_shared=kbit > 0)
         self._queue: dict[bytes, Sending] = {}
@@ -245,13 +249,20 @@ class Sender:
         return best
 
     def _reached_by(self, peer: str, now: float) -> list[str]:
-        if peer != self._headquarters:
+        if peer not in self._relaying:
             return [peer] if peer in self._waiting else []
         return [
             one
             for one, waiting in self._waiting.items()
-            if one == peer or (one not in self._links and now - waiting.away_since >= RELAY_AFTER_SECONDS)
+            if one == peer or (self._is_away(one, waiting, now) and self._relay_of(one) == peer)
         ]
+
+    def _is_away(self, destination: str, waiting: Waiting, now: float) -> bool:
+        return destination not in self._links and now - waiting.away_since >= RELAY_AFTER_SECONDS
+
+    def _relay_of(self, destination: str) -> str:
+        named = self._relays.get(destination, "")
+        return named if named in self._links else self._headquarters
 
     def _is_waiting(self, item_id: bytes) -> bool:
         return item_id in self._queue and not self._queue[item_id].hop

@@ -6,6 +6,7 @@ from node.links import Links
 from node.shell.intake import Intake
 from node.shell.ledger import LedgerShell
 from node.shell.peers import PeerLinks
+from node.slotcost import filled_slot_bytes
 from node.store import courier, deposits, traffic
 from node.wire import Alarm, DayTraffic, PeerStatus, QueueStatus, Status
 
@@ -58,4 +59,5 @@ class Health:
             policy_size=policy[0] if policy else 0,
             link_kbit=self._link_kbit,
             traffic=tuple(DayTraffic(one.day, one.sent, one.received) for one in days),
+            filled_slot_bytes=filled_slot_bytes(machine.state),
         )

@@ -19,6 +19,9 @@ class ItemKind(IntEnum):
     PROOF = 4
     NAK = 5
     REWRAP = 6
+    EXPIRED = 7
+    ESCALATION = 8
+    ADDED_WRAP = 9
 
 
 class Verdict(IntEnum):

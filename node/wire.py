@@ -52,7 +52,7 @@ class Inbox:
 
 @dataclass(frozen=True, slots=True)
 class Hop:
-    """How far a cable is on its way to a post: queued, relayed (by HQ), carried (its node has it), refused, expired."""
+    """How far a cable is on its way to a post: queued, relayed, carried (its node has it), refused, expired."""
 
     post: str
     state: str
@@ -174,6 +174,7 @@ class Status:
     policy_size: int
     link_kbit: int = 0
     traffic: tuple[DayTraffic, ...] = ()
+    filled_slot_bytes: int = 0
 
     def to_json(self) -> dict[str, object]:
         """The document of `dutabarta node status --json`."""
@@ -191,6 +192,7 @@ class Status:
             "final_size": self.final_size,
             "policy_size": self.policy_size,
             "link_kbit": self.link_kbit,
+            "filled_slot_bytes": self.filled_slot_bytes,
             "traffic": [{"day": d.written, "sent": d.sent, "received": d.received} for d in self.traffic],
         }
 
@@ -208,6 +210,7 @@ def status_to_message(status: Status) -> pb.Status:
         final_size=status.final_size,
         policy_size=status.policy_size,
         link_kbit=status.link_kbit,
+        filled_slot_bytes=status.filled_slot_bytes,
     )
     message.peers.extend(pb.PeerStatus(code=p.code, connected=p.connected, log_size=p.log_size) for p in status.peers)
     message.queues.extend(
@@ -235,4 +238,5 @@ def status_from_message(message: pb.Status) -> Status:
         message.policy_size,
         message.link_kbit,
         tuple(DayTraffic(d.day, d.sent, d.received) for d in message.traffic),
+        message.filled_slot_bytes,
     )

@@ -253,7 +253,7 @@ Global___Attachment: _TypeAlias = Attachment  # noqa: Y015
 
 @_typing.final
 class Relation(_message.Message):
-    """What this cable says about an earlier one: 1 replies to it, 2 forwards it, 3 supersedes it, 4 cancels it."""
+    """What this says about an earlier one: 1 replies to it, 2 forwards it, 3 supersedes it, 4 cancels it; 5, in a draft: takes that draft back."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -786,3 +786,183 @@ class SignedRewrap(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___SignedRewrap: _TypeAlias = SignedRewrap  # noqa: Y015
+
+@_typing.final
+class Expired(_message.Message):
+    """--- giving up -------------------------------------------------------------------------------------
+
+    A node took an envelope for `post` out of its queue: its expiry had passed (docs/protocol/expired.md).
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ENVELOPE_ID_FIELD_NUMBER: _builtins.int
+    ORIGIN_FIELD_NUMBER: _builtins.int
+    POST_FIELD_NUMBER: _builtins.int
+    BY_FIELD_NUMBER: _builtins.int
+    SIZE_FIELD_NUMBER: _builtins.int
+    TIME_FIELD_NUMBER: _builtins.int
+    envelope_id: _builtins.bytes
+    """32"""
+    origin: _builtins.str
+    """its originating post, to whom this goes"""
+    post: _builtins.str
+    """the addressee at which it was not stored"""
+    by: _builtins.str
+    """whose node gave it up"""
+    size: _builtins.int
+    """the newest final size there"""
+    time: _builtins.int
+    """block time at that size, behind the expiry"""
+    def __init__(
+        self,
+        *,
+        envelope_id: _builtins.bytes = ...,
+        origin: _builtins.str = ...,
+        post: _builtins.str = ...,
+        by: _builtins.str = ...,
+        size: _builtins.int = ...,
+        time: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["by", b"by", "envelope_id", b"envelope_id", "origin", b"origin", "post", b"post", "size", b"size", "time", b"time"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Expired: _TypeAlias = Expired  # noqa: Y015
+
+@_typing.final
+class SignedExpired(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    EXPIRED_FIELD_NUMBER: _builtins.int
+    SIGNATURE_FIELD_NUMBER: _builtins.int
+    expired: _builtins.bytes
+    @_builtins.property
+    def signature(self) -> _ledger_pb2.Signature:
+        """entry key of the node, purpose "expired" """
+
+    def __init__(
+        self,
+        *,
+        expired: _builtins.bytes = ...,
+        signature: _ledger_pb2.Signature | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["signature", b"signature"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["expired", b"expired", "signature", b"signature"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SignedExpired: _TypeAlias = SignedExpired  # noqa: Y015
+
+@_typing.final
+class Escalation(_message.Message):
+    """--- nobody answers --------------------------------------------------------------------------------
+
+    A terminal tells a duty officer of headquarters who has not answered its cable in time (docs/protocol/escalation.md).
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ENVELOPE_ID_FIELD_NUMBER: _builtins.int
+    POST_FIELD_NUMBER: _builtins.int
+    TERMINAL_ID_FIELD_NUMBER: _builtins.int
+    PRECEDENCE_FIELD_NUMBER: _builtins.int
+    RELEASED_AT_FIELD_NUMBER: _builtins.int
+    UNDELIVERED_FIELD_NUMBER: _builtins.int
+    UNACKNOWLEDGED_FIELD_NUMBER: _builtins.int
+    SIZE_FIELD_NUMBER: _builtins.int
+    envelope_id: _builtins.bytes
+    """32"""
+    post: _builtins.str
+    """originating post"""
+    terminal_id: _builtins.bytes
+    """that sealed the cable, and signs this"""
+    precedence: _builtins.int
+    released_at: _builtins.int
+    """by its own clock"""
+    size: _builtins.int
+    """the newest checkpoint it has verified"""
+    @_builtins.property
+    def undelivered(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """posts without DELIVERED, ascending"""
+
+    @_builtins.property
+    def unacknowledged(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """action addressees that have delivered and not acknowledged, ascending"""
+
+    def __init__(
+        self,
+        *,
+        envelope_id: _builtins.bytes = ...,
+        post: _builtins.str = ...,
+        terminal_id: _builtins.bytes = ...,
+        precedence: _builtins.int = ...,
+        released_at: _builtins.int = ...,
+        undelivered: _abc.Iterable[_builtins.str] | None = ...,
+        unacknowledged: _abc.Iterable[_builtins.str] | None = ...,
+        size: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["envelope_id", b"envelope_id", "post", b"post", "precedence", b"precedence", "released_at", b"released_at", "size", b"size", "terminal_id", b"terminal_id", "unacknowledged", b"unacknowledged", "undelivered", b"undelivered"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Escalation: _TypeAlias = Escalation  # noqa: Y015
+
+@_typing.final
+class SignedEscalation(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ESCALATION_FIELD_NUMBER: _builtins.int
+    SIGNATURE_FIELD_NUMBER: _builtins.int
+    escalation: _builtins.bytes
+    @_builtins.property
+    def signature(self) -> _ledger_pb2.Signature:
+        """terminal, purpose "escalation" """
+
+    def __init__(
+        self,
+        *,
+        escalation: _builtins.bytes = ...,
+        signature: _ledger_pb2.Signature | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["signature", b"signature"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["escalation", b"escalation", "signature", b"signature"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SignedEscalation: _TypeAlias = SignedEscalation  # noqa: Y015
+
+@_typing.final
+class SealedEscalation(_message.Message):
+    """For one terminal of headquarters, one size: u16 length || SignedEscalation || zeros."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TERMINAL_ID_FIELD_NUMBER: _builtins.int
+    BUNDLE_HASH_FIELD_NUMBER: _builtins.int
+    SEALED_FIELD_NUMBER: _builtins.int
+    terminal_id: _builtins.bytes
+    """of its reader"""
+    bundle_hash: _builtins.bytes
+    sealed: _builtins.bytes
+    """HPKE"""
+    def __init__(
+        self,
+        *,
+        terminal_id: _builtins.bytes = ...,
+        bundle_hash: _builtins.bytes = ...,
+        sealed: _builtins.bytes = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["bundle_hash", b"bundle_hash", "sealed", b"sealed", "terminal_id", b"terminal_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SealedEscalation: _TypeAlias = SealedEscalation  # noqa: Y015

@@ -215,6 +215,7 @@ class Parameters(_message.Message):
     COSIGN_SECONDS_FIELD_NUMBER: _builtins.int
     SATELLITE_COSIGN_SECONDS_FIELD_NUMBER: _builtins.int
     STALE_SECONDS_FIELD_NUMBER: _builtins.int
+    ANSWER_SECONDS_FIELD_NUMBER: _builtins.int
     rules_version: _builtins.int
     root_threshold: _builtins.int
     mission_quorum: _builtins.int
@@ -223,6 +224,10 @@ class Parameters(_message.Message):
     cosign_seconds: _builtins.int
     satellite_cosign_seconds: _builtins.int
     stale_seconds: _builtins.int
+    @_builtins.property
+    def answer_seconds(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
+        """ROUTINE, PRIORITY, IMMEDIATE, FLASH; empty: 86400, 10800, 1800, 600"""
+
     def __init__(
         self,
         *,
@@ -234,10 +239,11 @@ class Parameters(_message.Message):
         cosign_seconds: _builtins.int = ...,
         satellite_cosign_seconds: _builtins.int = ...,
         stale_seconds: _builtins.int = ...,
+        answer_seconds: _abc.Iterable[_builtins.int] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["cosign_seconds", b"cosign_seconds", "filled_slots", b"filled_slots", "mission_quorum", b"mission_quorum", "root_threshold", b"root_threshold", "rules_version", b"rules_version", "satellite_cosign_seconds", b"satellite_cosign_seconds", "slot_seconds", b"slot_seconds", "stale_seconds", b"stale_seconds"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["answer_seconds", b"answer_seconds", "cosign_seconds", b"cosign_seconds", "filled_slots", b"filled_slots", "mission_quorum", b"mission_quorum", "root_threshold", b"root_threshold", "rules_version", b"rules_version", "satellite_cosign_seconds", b"satellite_cosign_seconds", "slot_seconds", b"slot_seconds", "stale_seconds", b"stale_seconds"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -767,6 +773,39 @@ class TerminalRetired(_message.Message):
 Global___TerminalRetired: _TypeAlias = TerminalRetired  # noqa: Y015
 
 @_typing.final
+class ShiftChanged(_message.Message):
+    """--- shifts ----------------------------------------------------------------------------------------"""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    POST_FIELD_NUMBER: _builtins.int
+    OUTGOING_FIELD_NUMBER: _builtins.int
+    INCOMING_FIELD_NUMBER: _builtins.int
+    LIST_HASH_FIELD_NUMBER: _builtins.int
+    post: _builtins.str
+    outgoing: _builtins.bytes
+    """officer id; empty: taken, with a supervisor's signature"""
+    incoming: _builtins.bytes
+    """officer id"""
+    list_hash: _builtins.bytes
+    """of the duty list (docs/protocol/shift.md); empty without outgoing"""
+    def __init__(
+        self,
+        *,
+        post: _builtins.str = ...,
+        outgoing: _builtins.bytes = ...,
+        incoming: _builtins.bytes = ...,
+        list_hash: _builtins.bytes = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["incoming", b"incoming", "list_hash", b"list_hash", "outgoing", b"outgoing", "post", b"post"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ShiftChanged: _TypeAlias = ShiftChanged  # noqa: Y015
+
+@_typing.final
 class Batch(_message.Message):
     """--- batches ---------------------------------------------------------------------------------------"""
 
@@ -1011,6 +1050,41 @@ class Terminal(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Terminal: _TypeAlias = Terminal  # noqa: Y015
+
+@_typing.final
+class Shift(_message.Message):
+    """Who is on duty at a post."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    POST_FIELD_NUMBER: _builtins.int
+    OFFICER_ID_FIELD_NUMBER: _builtins.int
+    SINCE_FIELD_NUMBER: _builtins.int
+    FORMER_ID_FIELD_NUMBER: _builtins.int
+    LIST_HASH_FIELD_NUMBER: _builtins.int
+    post: _builtins.str
+    officer_id: _builtins.bytes
+    since: _builtins.int
+    """log index"""
+    former_id: _builtins.bytes
+    """who handed over to him; empty: nobody did"""
+    list_hash: _builtins.bytes
+    def __init__(
+        self,
+        *,
+        post: _builtins.str = ...,
+        officer_id: _builtins.bytes = ...,
+        since: _builtins.int = ...,
+        former_id: _builtins.bytes = ...,
+        list_hash: _builtins.bytes = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["former_id", b"former_id", "list_hash", b"list_hash", "officer_id", b"officer_id", "post", b"post", "since", b"since"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Shift: _TypeAlias = Shift  # noqa: Y015
 
 @_typing.final
 class Roster(_message.Message):

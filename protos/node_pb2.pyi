@@ -459,7 +459,7 @@ class Item(_message.Message):
     item_id: _builtins.bytes
     """32: SHA-256(kind byte || destination || content hash)"""
     kind: _builtins.int
-    """1 envelope, 2 delivered receipt, 3 sealed receipt, 4 item proof, 5 NAK, 6 re-wrap"""
+    """1 envelope, 2 delivered receipt, 3 sealed receipt, 4 item proof, 5 NAK, 6 re-wrap, 7 expired, 8 escalation"""
     origin: _builtins.str
     destination: _builtins.str
     precedence: _builtins.int
@@ -620,6 +620,7 @@ class Status(_message.Message):
     POLICY_SIZE_FIELD_NUMBER: _builtins.int
     LINK_KBIT_FIELD_NUMBER: _builtins.int
     TRAFFIC_FIELD_NUMBER: _builtins.int
+    FILLED_SLOT_BYTES_FIELD_NUMBER: _builtins.int
     post: _builtins.str
     role: _builtins.str
     ready: _builtins.bool
@@ -631,6 +632,8 @@ class Status(_message.Message):
     policy_size: _builtins.int
     link_kbit: _builtins.int
     """the post's link budget; 0: none"""
+    filled_slot_bytes: _builtins.int
+    """about so many a day reach every post; 0: slots are not filled"""
     @_builtins.property
     def peers(self) -> _containers.RepeatedCompositeFieldContainer[Global___PeerStatus]: ...
     @_builtins.property
@@ -658,10 +661,11 @@ class Status(_message.Message):
         policy_size: _builtins.int = ...,
         link_kbit: _builtins.int = ...,
         traffic: _abc.Iterable[Global___DayTraffic] | None = ...,
+        filled_slot_bytes: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["alarms", b"alarms", "checkpoint_age_seconds", b"checkpoint_age_seconds", "final_size", b"final_size", "link_kbit", b"link_kbit", "log_size", b"log_size", "network_id", b"network_id", "peers", b"peers", "policy_size", b"policy_size", "post", b"post", "queues", b"queues", "ready", b"ready", "role", b"role", "root", b"root", "traffic", b"traffic"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["alarms", b"alarms", "checkpoint_age_seconds", b"checkpoint_age_seconds", "filled_slot_bytes", b"filled_slot_bytes", "final_size", b"final_size", "link_kbit", b"link_kbit", "log_size", b"log_size", "network_id", b"network_id", "peers", b"peers", "policy_size", b"policy_size", "post", b"post", "queues", b"queues", "ready", b"ready", "role", b"role", "root", b"root", "traffic", b"traffic"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -797,6 +801,31 @@ class StateRequest(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___StateRequest: _TypeAlias = StateRequest  # noqa: Y015
+
+@_typing.final
+class BlockBeforeRequest(_message.Message):
+    """The last block whose time is before `time` (POSIX seconds): a StateProof without values."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    AT_LEAST_FIELD_NUMBER: _builtins.int
+    TIME_FIELD_NUMBER: _builtins.int
+    at_least: _builtins.int
+    """under a checkpoint of at least this size"""
+    time: _builtins.int
+    def __init__(
+        self,
+        *,
+        at_least: _builtins.int = ...,
+        time: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["at_least", b"at_least", "time", b"time"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___BlockBeforeRequest: _TypeAlias = BlockBeforeRequest  # noqa: Y015
 
 @_typing.final
 class StateAnswer(_message.Message):
@@ -936,20 +965,26 @@ class Manifest(_message.Message):
     HEAD_FIELD_NUMBER: _builtins.int
     BODY_LENGTH_FIELD_NUMBER: _builtins.int
     ANCHOR_SALT_FIELD_NUMBER: _builtins.int
+    AGAIN_FIELD_NUMBER: _builtins.int
     head: _builtins.bytes
     """canonical Head with all wraps"""
     body_length: _builtins.int
     anchor_salt: _builtins.bytes
+    @_builtins.property
+    def again(self) -> _containers.RepeatedScalarFieldContainer[_builtins.bytes]:
+        """terminals to which it goes once more"""
+
     def __init__(
         self,
         *,
         head: _builtins.bytes = ...,
         body_length: _builtins.int = ...,
         anchor_salt: _builtins.bytes = ...,
+        again: _abc.Iterable[_builtins.bytes] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["anchor_salt", b"anchor_salt", "body_length", b"body_length", "head", b"head"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["again", b"again", "anchor_salt", b"anchor_salt", "body_length", b"body_length", "head", b"head"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -569,6 +569,11 @@ class DeskStub:
                 request_serializer=protos_dot_node__pb2.StateRequest.SerializeToString,
                 response_deserializer=protos_dot_node__pb2.StateAnswer.FromString,
                 _registered_method=True)
+        self.GetBlockBefore = channel.unary_unary(
+                '/dutabarta.node.v1.Desk/GetBlockBefore',
+                request_serializer=protos_dot_node__pb2.BlockBeforeRequest.SerializeToString,
+                response_deserializer=protos_dot_node__pb2.StateAnswer.FromString,
+                _registered_method=True)
         self.GetConsistency = channel.unary_unary(
                 '/dutabarta.node.v1.Desk/GetConsistency',
                 request_serializer=protos_dot_node__pb2.ConsistencyRequest.SerializeToString,
@@ -686,6 +691,12 @@ class DeskServicer:
         raise NotImplementedError('Method not implemented!')
 
     def GetState(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetBlockBefore(self, request, context):
         """Missing associated documentation comment in .proto file."""
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -819,6 +830,11 @@ def add_DeskServicer_to_server(servicer, server):
             'GetState': grpc.unary_unary_rpc_method_handler(
                     servicer.GetState,
                     request_deserializer=protos_dot_node__pb2.StateRequest.FromString,
+                    response_serializer=protos_dot_node__pb2.StateAnswer.SerializeToString,
+            ),
+            'GetBlockBefore': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetBlockBefore,
+                    request_deserializer=protos_dot_node__pb2.BlockBeforeRequest.FromString,
                     response_serializer=protos_dot_node__pb2.StateAnswer.SerializeToString,
             ),
             'GetConsistency': grpc.unary_unary_rpc_method_handler(
@@ -1043,6 +1059,33 @@ class Desk:
             target,
             '/dutabarta.node.v1.Desk/GetState',
             protos_dot_node__pb2.StateRequest.SerializeToString,
+            protos_dot_node__pb2.StateAnswer.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetBlockBefore(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/dutabarta.node.v1.Desk/GetBlockBefore',
+            protos_dot_node__pb2.BlockBeforeRequest.SerializeToString,
             protos_dot_node__pb2.StateAnswer.FromString,
             options,
             channel_credentials,

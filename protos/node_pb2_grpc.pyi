@@ -156,6 +156,7 @@ class DeskStub:
     GetEntryResult: _grpc.UnaryUnaryMultiCallable[_node_pb2.EntryBytes, _node_pb2.EntryResult]
     GetCheckpoint: _grpc.UnaryUnaryMultiCallable[_node_pb2.CheckpointRequest, _node_pb2.CheckpointNote]
     GetState: _grpc.UnaryUnaryMultiCallable[_node_pb2.StateRequest, _node_pb2.StateAnswer]
+    GetBlockBefore: _grpc.UnaryUnaryMultiCallable[_node_pb2.BlockBeforeRequest, _node_pb2.StateAnswer]
     GetConsistency: _grpc.UnaryUnaryMultiCallable[_node_pb2.ConsistencyRequest, _node_pb2.HashList]
     GetBundles: _grpc.UnaryUnaryMultiCallable[_node_pb2.BundleRequest, _node_pb2.BundleList]
     PutBundle: _grpc.UnaryUnaryMultiCallable[_node_pb2.BundleList, _node_pb2.Nothing]
@@ -184,6 +185,7 @@ class DeskAsyncStub(DeskStub):
     GetEntryResult: _aio.UnaryUnaryMultiCallable[_node_pb2.EntryBytes, _node_pb2.EntryResult]  # type: ignore[assignment]
     GetCheckpoint: _aio.UnaryUnaryMultiCallable[_node_pb2.CheckpointRequest, _node_pb2.CheckpointNote]  # type: ignore[assignment]
     GetState: _aio.UnaryUnaryMultiCallable[_node_pb2.StateRequest, _node_pb2.StateAnswer]  # type: ignore[assignment]
+    GetBlockBefore: _aio.UnaryUnaryMultiCallable[_node_pb2.BlockBeforeRequest, _node_pb2.StateAnswer]  # type: ignore[assignment]
     GetConsistency: _aio.UnaryUnaryMultiCallable[_node_pb2.ConsistencyRequest, _node_pb2.HashList]  # type: ignore[assignment]
     GetBundles: _aio.UnaryUnaryMultiCallable[_node_pb2.BundleRequest, _node_pb2.BundleList]  # type: ignore[assignment]
     PutBundle: _aio.UnaryUnaryMultiCallable[_node_pb2.BundleList, _node_pb2.Nothing]  # type: ignore[assignment]
@@ -237,6 +239,13 @@ class DeskServicer(metaclass=_abc_1.ABCMeta):
     def GetState(
         self,
         request: _node_pb2.StateRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_node_pb2.StateAnswer, _abc.Awaitable[_node_pb2.StateAnswer]]: ...
+
+    @_abc_1.abstractmethod
+    def GetBlockBefore(
+        self,
+        request: _node_pb2.BlockBeforeRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_node_pb2.StateAnswer, _abc.Awaitable[_node_pb2.StateAnswer]]: ...
 

@@ -17,12 +17,15 @@ from terminal.naks import MOST_A_DAY, TIMES_KEPT, recent
 from terminal.outgoing import RECEIPT
 from terminal.prekeys import PATIENCE_SECONDS, publish
 from terminal.records import GAP, OWN, Aside, Ask, Job
+from terminal.restored import was_restored
 from terminal.session import Session
 
 NAK, ENVELOPE = 5, 1
 GAP_SECONDS = 86_400
 """How long numbers may be missing before they are asked for: the time in which a ROUTINE cable is to arrive."""
 ASKED_AT_ONCE = 8
+ASKED_WHEN_RESTORED = 256
+"""Of one terminal, in a day, by one that was set back."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +44,8 @@ def ask_again(session: Session) -> None:
     with session.store.transaction() as transaction:
         asides = [one for one in transaction.asides() if one.wire_kind == ENVELOPE and one.code in NOT_OPENED]
         gaps = [one for one in transaction.asks() if one.state == GAP]
-    due = [one for one in gaps if abs(session.clock() - one.at) >= GAP_SECONDS]
+        restored = was_restored(session, transaction)
+    due = [one for one in gaps if restored or abs(session.clock() - one.at) >= GAP_SECONDS]
     if not asides and not due:
         return
     try:
@@ -49,7 +53,7 @@ def ask_again(session: Session) -> None:
         for aside in asides:
             _ask_for_envelope(session, aside, standing)
         for gap in due:
-            _ask_for_numbers(session, gap, standing)
+            _ask_for_numbers(session, gap, standing, ASKED_WHEN_RESTORED if restored else ASKED_AT_ONCE)
     except (Refused, Unavailable):
         return  # the next synchronisation asks
 
@@ -85,7 +89,7 @@ def _reason(session: Session, outer: Outer) -> Reason:
     return Reason.BAD_WRAP if held else Reason.PREKEY_GONE
 
 
-def _ask_for_numbers(session: Session, gap: Ask, standing: _Standing) -> None:
+def _ask_for_numbers(session: Session, gap: Ask, standing: _Standing, most: int) -> None:
     """The lowest few missing numbers of one terminal, once a day as long as they are missing."""
     by, now = gap.terminal_id, session.clock()
     if recent(gap.times, now):
@@ -93,10 +97,10 @@ def _ask_for_numbers(session: Session, gap: Ask, standing: _Standing) -> None:
     terminal = session.view.judge(lambda state: state.terminal(by))
     with session.store.transaction() as transaction:
         numbers = transaction.numbers(by)
-    wanted = [n for first, end in numbers.missing for n in range(first, min(end + 1, first + ASKED_AT_ONCE))]
+    wanted = [n for first, end in numbers.missing for n in range(first, min(end + 1, first + most))]
     naks = [
         Nak(b"", session.terminal_id, Reason.NEVER_CAME, standing.bundle_hash, standing.size, by, n)
-        for n in wanted[:ASKED_AT_ONCE]
+        for n in wanted[:most]
     ]
     alarm = missing_alarm(session, by, numbers, terminal.post if terminal else "")
     _store(session, naks, replace(gap, times=(*gap.times, now)[-TIMES_KEPT:]), alarm)

@@ -7,7 +7,7 @@ from sqlalchemy.dialects.sqlite import insert as upsert
 
 from terminal.records import Ask, WrapNumber
 from terminal.rows import Rows
-from terminal.schema import ask, cable, envelope, wrap
+from terminal.schema import ask, cable, envelope, part, wrap
 
 COUNTER_BYTES = 8
 SENT, RECEIVED = b"sent", b"received"
@@ -60,10 +60,10 @@ class AskRows(Rows):
 
     def unopened_bytes(self) -> int:
         """Bytes of the kept bodies of envelopes that this terminal could not open."""
-        query = select(func.sum(func.length(envelope.c.body))).where(
-            envelope.c.envelope.not_in(select(cable.c.envelope))
-        )
-        return int(self._connection.scalar(query) or 0)
+        opened = select(cable.c.envelope)
+        whole = select(func.sum(func.length(envelope.c.body))).where(envelope.c.envelope.not_in(opened))
+        parts = select(func.sum(func.length(part.c.content))).where(part.c.envelope.not_in(opened))
+        return sum(int(self._connection.scalar(query) or 0) for query in (whole, parts))
 
     def _open_wrap(self, slot: bytes, content: bytes) -> WrapNumber:
         return WrapNumber.decode(self._sealer.open(f"wrap/{slot.hex()}", content))

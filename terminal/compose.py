@@ -18,7 +18,11 @@ PARAGRAPH_BREAK = "\n\n"
 
 @dataclass(frozen=True, slots=True)
 class Composition:
-    """What the officer wrote. `text` goes byte for byte; empty lines divide it into paragraphs."""
+    """What the officer wrote. `text` goes byte for byte; empty lines divide it into paragraphs.
+
+    `quoted`: paragraphs of another cable, which follow as they are; `enclosed`: its attachments with their bytes.
+    `expires_hours`: nodes give up bringing it after so long, 0: never.
+    """
 
     to: tuple[str, ...]
     precedence: int
@@ -31,14 +35,18 @@ class Composition:
     references: tuple[str, ...] = ()
     relations: tuple[Relation, ...] = ()
     files: tuple[Path, ...] = ()
+    quoted: tuple[str, ...] = field(default=(), repr=False)
+    enclosed: tuple[tuple[Attachment, bytes], ...] = field(default=(), repr=False)
+    expires_hours: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class Composed:
-    """A checked draft and the bytes of its attachments."""
+    """A checked draft, the bytes of its attachments, and the expiry of its envelope (POSIX seconds, 0: never)."""
 
     draft: Draft
     attachments: tuple[bytes, ...] = field(repr=False)
+    expires_at: int = 0
 
 
 def compose(composition: Composition, post: str) -> Composed:
@@ -56,14 +64,15 @@ def compose(composition: Composition, post: str) -> Composed:
         subject=composition.subject,
         tags=composition.tags,
         references=composition.references,
-        paragraphs=tuple(composition.text.split(PARAGRAPH_BREAK)),
-        attachments=tuple(
-            _attachment(path, content) for path, content in zip(composition.files, contents, strict=True)
+        paragraphs=_paragraphs(composition),
+        attachments=(
+            *(attachment for attachment, _ in composition.enclosed),
+            *(_attachment(path, content) for path, content in zip(composition.files, contents, strict=True)),
         ),
         relations=composition.relations,
     )
     encode_draft(draft)
-    return Composed(draft, contents)
+    return Composed(draft, (*(content for _, content in composition.enclosed), *contents))
 
 
 def decode_text(data: bytes) -> str:
@@ -84,6 +93,11 @@ def names(text: str) -> tuple[str, ...]:
 def is_collective(name: str) -> bool:
     """Whether `name` stands for several posts."""
     return name in COLLECTIVES
+
+
+def _paragraphs(composition: Composition) -> tuple[str, ...]:
+    own = composition.text.split(PARAGRAPH_BREAK) if composition.text or not composition.quoted else ()
+    return (*own, *composition.quoted)
 
 
 def _addressees(to: tuple[str, ...], precedence: int) -> tuple[Addressee, ...]:

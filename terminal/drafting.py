@@ -5,7 +5,7 @@ from __future__ import annotations
 import secrets
 from collections.abc import Callable
 
-from crypto_msg.cable import Draft, Expansion, Inner, Kind, Precedence
+from crypto_msg.cable import Draft, Expansion, Inner, Kind, Precedence, is_withdrawal
 from crypto_msg.rules import check_signers
 from crypto_msg.seal import Message, seal_draft
 from crypto_msg.signatures import DraftSignature, sign_draft
@@ -14,6 +14,7 @@ from keys.purpose import Purpose
 from ledger.roles import Role
 from protos.errors import Refused
 from terminal.compose import Composed
+from terminal.correspondence import withdrawal
 from terminal.failpoint import reach
 from terminal.judging import Judged, MayRead, Outcome, judge, keep, may_read, recipients_of, station_of
 from terminal.recipients import Seat
@@ -33,6 +34,17 @@ def draft(session: Session, composed: Composed, accept_stale: bool = False) -> C
         return tuple(sorted({session.config.post, *([state.headquarters()] if flash else [])}))
 
     return _seal(session, composed, Kind.DRAFT, posts, accept_stale)
+
+
+def withdraw(session: Session, record: CableRecord, reason: str, accept_stale: bool = False) -> CableRecord:
+    """Take an own draft back: a signed notice to everybody who could release or co-release it. The notice's record.
+
+    Raises as `draft`, and `Refused("not-your-draft")` for another officer's.
+    """
+    if record.drafter != session.officer_id:
+        text = "only its drafter withdraws a draft"
+        raise Refused("not-your-draft", text, hint="ask him; a draft that nobody releases goes nowhere")
+    return draft(session, Composed(withdrawal(record, reason), ()), accept_stale)
 
 
 def is_for_co_release(session: Session, record: CableRecord) -> bool:
@@ -70,13 +82,14 @@ def _seal(
     inner = _to_judge(written, signature)
     judged = judge(session, written, lambda state: check_signers(written, inner, state), posts, accept_stale)
     readers = _releasers(session, written)
-    _check_releaser(session, judged, written, readers)
+    if not is_withdrawal(written):
+        _check_releaser(session, judged, written, readers)
     at = session.clock()
     with session.store.transaction() as transaction:
         recipients = recipients_of(transaction, judged, readers)
         sealed = seal_draft(
             station_of(session, judged),
-            Message(written, composed.attachments),
+            Message(written, composed.attachments, composed.expires_at),
             signature,
             recipients,
             secrets.token_bytes,

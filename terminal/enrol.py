@@ -10,7 +10,7 @@ from keys.name import commit_name
 from keys.possession import prove
 from keys.purpose import Purpose
 from keys.signing import Signer
-from ledger.bodies import OfficerEnrolled, OfficerRotated, OfficerSuspended, TerminalEnrolled
+from ledger.bodies import OfficerEnrolled, OfficerRotated, OfficerSuspended, ShiftChanged, TerminalEnrolled
 from ledger.entry import encode_entry, sign_entry
 from ledger.records import Officer
 from ledger.roles import Role
@@ -24,6 +24,8 @@ OFFICER_ENROLLED = "officer-enrolled"
 TERMINAL_ENROLLED = "terminal-enrolled"
 OFFICER_ROTATED = "officer-rotated"
 OFFICER_SUSPENDED = "officer-suspended"
+TERMINAL_RETIRED = "terminal-retired"
+SHIFT_CHANGED = "shift-changed"
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,10 +62,17 @@ def terminal_entry(network_id: bytes, officer_id: bytes, keyring: Keyring, seque
     return pending(network_id, TERMINAL_ENROLLED, sequence, body, keyring.officer_signer)
 
 
-def pending(network_id: bytes, kind: str, sequence: int, body: object, author: Signer) -> Pending:
+def pending(
+    network_id: bytes,
+    kind: str,
+    sequence: int,
+    body: object,
+    author: Signer,
+    purpose: Purpose = Purpose.ENROLMENT,
+) -> Pending:
     """An entry with its author's signature."""
     entry = encode_entry(kind, sequence, body)
-    signature = sign_entry(entry, author, network_id, Purpose.ENROLMENT)
+    signature = sign_entry(entry, author, network_id, purpose)
     return Pending(entry, author.public_key.key_id, (signature,))
 
 
@@ -100,7 +109,8 @@ def _approved(one: Pending, request: Request, supervisor: Officer, signer: Signe
             "of two supervisors of one post, the one with the lower key id must begin this request",
             hint="begin it yourself with the same command, and let the other approve it",
         )
-    return one.with_signature(sign_entry(one.entry, signer, request.network_id, Purpose.ENROLMENT))
+    purpose = Purpose.SHIFT if one.content.kind == SHIFT_CHANGED else Purpose.ENROLMENT
+    return one.with_signature(sign_entry(one.entry, signer, request.network_id, purpose))
 
 
 def _missing(one: Pending, request: Request, state: State) -> Counter[str]:
@@ -123,6 +133,9 @@ def _needed(one: Pending, request: Request, state: State) -> Counter[str]:
         reinstated = CODEC.decode(OfficerSuspended, content.payload, limit=MAX_LEAF_BYTES)
         both = Counter([state.live_officer(reinstated.officer_id).post, state.headquarters()])
         return both - Counter(_posts_of([one.author], state))
+    if content.kind == SHIFT_CHANGED:
+        shift = CODEC.decode(ShiftChanged, content.payload, limit=MAX_LEAF_BYTES)
+        return Counter() if shift.outgoing else Counter([shift.post])
     raise Refused("not-a-request", f"an entry of kind {content.kind} needs no approval here", hint="submit it as it is")
 
 

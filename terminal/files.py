@@ -23,7 +23,7 @@ def write_private(path: Path, data: bytes) -> None:
             os.fsync(file.fileno())
         reach()
         temporary.replace(path)
-        _sync_folder(path.parent)
+        sync_folder(path.parent)
         reach()
     except OSError as problem:
         raise Unavailable(
@@ -44,7 +44,8 @@ def make_private_folder(path: Path) -> None:
         ) from problem
 
 
-def _sync_folder(path: Path) -> None:
+def sync_folder(path: Path) -> None:
+    """Make what was renamed, made or removed in a folder durable."""
     handle = os.open(path, os.O_RDONLY)
     try:
         os.fsync(handle)

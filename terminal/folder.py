@@ -7,21 +7,27 @@ import os
 import time
 import tomllib
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from keys.keystore import Cost, open_keystore, seal_keystore
+from keys.keystore import Cost, open_keystore
+from keys.wrapped import is_wrapped
 from protos.errors import Malformed, Refused, Unavailable
 from terminal.files import make_private_folder, write_private
+from terminal.holder import TokenPlace, open_keys
 from terminal.keyring import Keyring
 
 LOCK_SECONDS = 60.0
+_OPTIONAL = {"token_module", "token_label"}
 
 
 @dataclass(frozen=True, slots=True)
 class Config:
-    """config.toml. Ids in hex; `pin` = SHA-256 of the node's certificate (DER); `exercise` marks cheap keystores."""
+    """config.toml. Ids in hex; `pin` = SHA-256 of the node's certificate (DER); `exercise` marks cheap keystores.
+
+    `token_module`, `token_label`: the token that has this terminal's keys; both are absent where it has none.
+    """
 
     network_id: str
     post: str
@@ -30,6 +36,18 @@ class Config:
     node: str
     pin: str
     exercise: bool = False
+    token_module: str = ""
+    token_label: str = ""
+
+    @property
+    def token(self) -> TokenPlace | None:
+        """The token that has this terminal's keys."""
+        return TokenPlace(self.token_module, self.token_label) if self.token_module else None
+
+    @property
+    def context(self) -> bytes:
+        """Whose terminal it is: network id (32) || officer id (16), bound into what a token seals."""
+        return bytes.fromhex(self.network_id) + bytes.fromhex(self.officer_id)
 
     @property
     def cost(self) -> Cost:
@@ -37,7 +55,8 @@ class Config:
         return Cost.EXERCISE if self.exercise else Cost.FULL
 
     def to_toml(self) -> str:
-        return "".join(f"{key} = {_toml_value(value)}\n" for key, value in asdict(self).items())
+        found = {key: value for key, value in asdict(self).items() if value or key not in _OPTIONAL}
+        return "".join(f"{key} = {_toml_value(value)}\n" for key, value in found.items())
 
 
 class Folder:
@@ -98,11 +117,31 @@ class Folder:
         write_private(self.path / "config.toml", config.to_toml().encode())
 
     def load_keyring(self, passphrase: bytes) -> Keyring:
-        """Raises the keystore's errors, among them "wrong-passphrase"."""
-        return Keyring.decode(open_keystore(self._read("keystore"), passphrase))
+        """Raises the keystore's errors, among them "wrong-passphrase"; for a token's, those of `open_keys`.
+
+        Whoever is done with the keyring closes it.
+        """
+        data = self._read("keystore")
+        if not is_wrapped(data):
+            return Keyring.decode(open_keystore(data, passphrase))
+        config = self.load_config()
+        if config.token is None:
+            raise Malformed(
+                "config-malformed",
+                f"{self.path}/config.toml names no token, but the keystore is one's",
+                hint="correct the file by hand",
+            )
+        holder, content = open_keys(config.token, passphrase, data, config.context)
+        return Keyring.decode(content, holder)
 
     def save_keyring(self, keyring: Keyring, passphrase: bytes, cost: Cost) -> None:
-        write_private(self.path / "keystore", seal_keystore(keyring.encode(), passphrase, cost))
+        write_private(self.path / "keystore", keyring.holder.seal(keyring.encode(), passphrase, cost))
+
+    def change_passphrase(self, old: bytes, new: bytes) -> None:
+        """From now on `new` opens the terminal; for a token's, `new` is the token's PIN. Raises as `load_keyring`."""
+        with closing(self.load_keyring(old)) as keyring:
+            keyring.holder.change_pin(old, new)
+            self.save_keyring(keyring, new, self.load_config().cost)
 
     def load_policy(self) -> str:
         """The C2SP tlog-policy text this terminal judges by."""

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
-from crypto_msg.cable import Draft, Expansion, Kind, posts_of
+from crypto_msg.cable import Draft, Expansion, Kind, is_withdrawal, posts_of
 from crypto_msg.prekey import VerifiedBundle
 from crypto_msg.rules import Signers, expand
 from crypto_msg.seal import Sealed as SealedEnvelope
@@ -19,10 +19,25 @@ from ledger.records import Officer
 from ledger.state import post_key
 from protos.errors import VerificationFailed
 from terminal.askrows import SENT
+from terminal.awaiting import watch_of
 from terminal.compose import Composed
+from terminal.linking import note_relations
 from terminal.outgoing import CABLE
 from terminal.recipients import Seat, fetch_bundles, left_out, make_recipients, seats_of
-from terminal.records import AWAITING, CO_RELEASED, DRAFTS, OUT, RELEASED, Aside, CableRecord, Job, Sealed, WrapNumber
+from terminal.records import (
+    AWAITING,
+    CO_RELEASED,
+    DRAFTS,
+    NOTICES,
+    OUT,
+    RELEASED,
+    WITHDRAWAL,
+    Aside,
+    CableRecord,
+    Job,
+    Sealed,
+    WrapNumber,
+)
 from terminal.session import Session
 from terminal.store import Transaction
 from terminal.view import ProvedState, check_fresh
@@ -115,10 +130,11 @@ class Outcome:
 
 
 def keep(session: Session, transaction: Transaction, outcome: Outcome, readers: MayRead, at: int) -> CableRecord:
-    """Store a sealed envelope and the duty to hand it in; tell which readers it leaves out, and close its draft."""
+    """Store a sealed envelope and the duty to hand it in; tell which readers it leaves out, and close the drafts."""
     sealed, record = outcome.sealed, _record(session, outcome, at)
     transaction.add_envelope(record.envelope_id, Sealed(sealed.envelope.head, sealed.envelope.body))
     transaction.add_cable(record)
+    transaction.add_attachments(record.envelope_id, outcome.composed.attachments)
     transaction.add_job(Job(CABLE, record.envelope_id, salt=sealed.inner.anchor_salt))
     posts = {seat.terminal.terminal_id: seat.terminal.post for seat in outcome.judged.seats}
     for one in outcome.recipients:
@@ -127,22 +143,25 @@ def keep(session: Session, transaction: Transaction, outcome: Outcome, readers: 
             transaction.note_wrap(SENT, number)
     for seat in left_out(outcome.judged.seats, outcome.judged.bundles, readers):
         transaction.add_aside(_left_out_alarm(record, seat, at))
+    if record.kind == Kind.CABLE:
+        transaction.put_watch(watch_of(record, outcome.composed.draft, outcome.judged.expansions))
     close_drafts(transaction, record)
+    note_relations(transaction, record)
     return record
 
 
 def close_drafts(transaction: Transaction, record: CableRecord) -> None:
-    """A cable's draft awaits nothing any more, whoever released it."""
-    if record.kind != Kind.CABLE:
-        return
-    for number, one in transaction.find_cables(record.cable_id):
-        if one.box == DRAFTS and one.draft == record.draft:
-            transaction.change_cable(number, replace(one, state=RELEASED, cek=b""))
+    """A cable's draft awaits nothing any more, whoever released it and whichever came first."""
+    same = [(number, one) for number, one in transaction.find_cables(record.cable_id) if one.draft == record.draft]
+    if any(one.kind == Kind.CABLE for _, one in same):
+        for number, one in same:
+            if one.box == DRAFTS:
+                transaction.change_cable(number, replace(one, state=RELEASED, cek=b""))
 
 
 def _record(session: Session, outcome: Outcome, at: int) -> CableRecord:
     sealed, signers, draft = outcome.sealed, outcome.judged.signers, outcome.composed.draft
-    box, state = PLACE[outcome.kind]
+    box, state = (NOTICES, WITHDRAWAL) if is_withdrawal(draft) else PLACE[outcome.kind]
     releasers: list[Officer | None] = [*signers.co_releasers, signers.releaser]
     return CableRecord(
         box=box,
@@ -150,7 +169,6 @@ def _record(session: Session, outcome: Outcome, at: int) -> CableRecord:
         kind=outcome.kind,
         cable_id=draft.cable_id,
         draft=encode_draft(draft),
-        attachments=outcome.composed.attachments,
         envelope_id=sealed.head.envelope_id,
         inner=CODEC.encode(sealed.inner),
         post=session.config.post,
@@ -163,6 +181,7 @@ def _record(session: Session, outcome: Outcome, at: int) -> CableRecord:
         drafter=signers.drafter.officer_id if signers.drafter else b"",
         releasers=tuple(one.officer_id for one in releasers if one is not None),
         signatures=tuple((str(one.purpose), one.key_id, one.signature) for one in outcome.signatures),
+        expires_at=outcome.composed.expires_at,
     )
 
 

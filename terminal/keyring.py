@@ -9,9 +9,10 @@ import cbor2
 
 from keys.prekey import Prekey
 from keys.public import SUITE_DUAL, SUITE_ED25519
-from keys.signing import SoftwareSigner
+from keys.signing import Signer
 from node.client import TlsIdentity, make_identity
 from protos.errors import Malformed
+from terminal.holder import IN_MEMORY, KeyHolder
 
 VERSION = 1
 
@@ -32,7 +33,10 @@ class EpochSeed:
 
 @dataclass(frozen=True, slots=True)
 class Keyring:
-    """Every secret of one officer's terminal. `tls_key` is PKCS #8 PEM, `certificate` DER of at most 600 bytes."""
+    """Every secret of one officer's terminal. `tls_key` is PKCS #8 PEM, `certificate` DER of at most 600 bytes.
+
+    `officer`, `terminal` and `next_officer` are what `holder` keeps of those keys: in memory the secrets themselves.
+    """
 
     officer: bytes = field(repr=False)
     terminal: bytes = field(repr=False)
@@ -42,26 +46,33 @@ class Keyring:
     prekeys: tuple[EpochSeed, ...] = ()
     next_officer: bytes = field(default=b"", repr=False)
     """The officer key to come, until the ledger names it."""
+    holder: KeyHolder = field(default=IN_MEMORY, compare=False, repr=False)
 
     @classmethod
-    def generate(cls) -> Keyring:
+    def generate(cls, holder: KeyHolder = IN_MEMORY) -> Keyring:
         """New random officer, terminal, TLS and store keys; no prekey yet."""
         tls = make_identity()
         return cls(
-            officer=SoftwareSigner.generate(SUITE_DUAL).secret,
-            terminal=SoftwareSigner.generate(SUITE_ED25519).secret,
+            officer=holder.generate(SUITE_DUAL),
+            terminal=holder.generate(SUITE_ED25519),
             tls_key=tls.key_pem,
             certificate=tls.certificate,
             store_key=secrets.token_bytes(32),
+            holder=holder,
         )
 
     @property
-    def officer_signer(self) -> SoftwareSigner:
-        return SoftwareSigner.from_secret(SUITE_DUAL, self.officer)
+    def officer_signer(self) -> Signer:
+        return self.holder.signer(SUITE_DUAL, self.officer)
 
     @property
-    def terminal_signer(self) -> SoftwareSigner:
-        return SoftwareSigner.from_secret(SUITE_ED25519, self.terminal)
+    def next_officer_signer(self) -> Signer:
+        """Of the officer key to come; there must be one."""
+        return self.holder.signer(SUITE_DUAL, self.next_officer)
+
+    @property
+    def terminal_signer(self) -> Signer:
+        return self.holder.signer(SUITE_ED25519, self.terminal)
 
     @property
     def tls(self) -> TlsIdentity:
@@ -84,6 +95,10 @@ class Keyring:
         """
         return replace(self, prekeys=(*self.prekeys, new))
 
+    def close(self) -> None:
+        """Give the keys' holder back: the signers sign no more."""
+        self.holder.close()
+
     def encode(self) -> bytes:
         """Deterministic CBOR: the plaintext of the keystore file."""
         return cbor2.dumps(
@@ -101,14 +116,14 @@ class Keyring:
         )
 
     @classmethod
-    def decode(cls, data: bytes) -> Keyring:
+    def decode(cls, data: bytes, holder: KeyHolder = IN_MEMORY) -> Keyring:
         """Raises `Malformed("keystore-content")` for anything but the encoding of a keyring."""
         try:
             fields = cbor2.loads(data)
             if fields.pop("version") != VERSION:
                 raise ValueError("version")
             fields["prekeys"] = tuple(EpochSeed(*one) for one in fields["prekeys"])
-            return cls(**fields)
+            return cls(**fields, holder=holder)
         except (cbor2.CBORDecodeError, AttributeError, KeyError, TypeError, ValueError) as problem:
             raise Malformed(
                 "keystore-content", "the keystore opens but holds something else", hint="restore it from a backup"

@@ -8,7 +8,7 @@ from crypto_msg.cable import Kind
 from crypto_msg.signatures import DraftSignature
 from keys.purpose import Purpose
 from protos.errors import Refused
-from terminal.records import AWAITING, CO_RELEASED, DRAFTS, RELEASED, CableRecord
+from terminal.records import AWAITING, CO_RELEASED, DRAFTS, RELEASED, WITHDRAWN, CableRecord
 from terminal.session import Session
 
 
@@ -29,11 +29,16 @@ def find_cable(session: Session, any_id: bytes) -> tuple[int, CableRecord]:
 
 
 def find_draft(session: Session, any_id: bytes) -> tuple[int, CableRecord]:
-    """(number, record) of a draft that awaits release. Raises as `find_cable`, "already-released", "not-a-draft"."""
+    """(number, record) of a draft that awaits release.
+
+    Raises as `find_cable`, "already-released", "withdrawn", "not-a-draft".
+    """
     number, record = find_cable(session, any_id)
     is_cable = record.kind == Kind.CABLE and record.post == session.config.post
     if is_cable or record.state in (CO_RELEASED, RELEASED):
         raise Refused("already-released", "this cable has been released", hint="see `dutabarta cable track`")
+    if record.state == WITHDRAWN:
+        raise Refused("withdrawn", "its drafter has withdrawn this draft", hint="ask him; he can draft it anew")
     if record.box != DRAFTS or record.state != AWAITING or record.kind != Kind.DRAFT:
         raise Refused("not-a-draft", "this is no draft that awaits release", hint="see `cable list --box drafts`")
     return number, record

@@ -14,7 +14,6 @@ from crypto_msg.cable import Kind
 from crypto_msg.envelope import is_in_force
 from crypto_msg.nak import Reason, read_nak, verify_nak
 from crypto_msg.prekey import VerifiedBundle
-from crypto_msg.receipt import ReceiptKind
 from crypto_msg.rewrap import Content, make_rewrap
 from crypto_msg.rules import is_reader
 from crypto_msg.wire import Nak, decode_draft
@@ -24,8 +23,22 @@ from protos.errors import Refused, Unavailable, VerificationFailed
 from terminal.askrows import SENT
 from terminal.failpoint import reach
 from terminal.outgoing import RECEIPT
+from terminal.own_receipts import is_delivered
 from terminal.recipients import Seat, fetch_bundles, seat_of
-from terminal.records import ALLOWED, ANSWERED, OFFICER, OPEN, REFUSED, Aside, Ask, CableRecord, Job, WrapNumber
+from terminal.records import (
+    ALLOWED,
+    ANSWERED,
+    ASKED_FOR,
+    OFFICER,
+    OPEN,
+    REFUSED,
+    Aside,
+    Ask,
+    CableRecord,
+    Job,
+    WrapNumber,
+)
+from terminal.resending import add_resend
 from terminal.session import Session
 from terminal.store import Transaction
 from terminal.view import ProvedState
@@ -178,8 +191,16 @@ def _rewrap(session: Session, record: CableRecord, asked: Ask, judged: Judged, b
         transaction.put_ask(replace(asked, state=ANSWERED, times=(*asked.times, now)[-TIMES_KEPT:]))
         transaction.add_job(Job(RECEIPT, sha256(signed).digest(), signed, REWRAP, record.envelope_id))
         if asked.reason == Reason.NEVER_CAME:
-            text = "it says that the cable never came to it; it has the key again, but not the cable"
-            transaction.add_aside(_alarm(session, asked, "cable-asked-for", text, post))
+            _send_again(session, transaction, record, asked, post)
+
+
+def _send_again(session: Session, transaction: Transaction, record: CableRecord, asked: Ask, post: str) -> None:
+    """The cable itself, as often as its key: only the terminal that sealed can hand it in."""
+    text = "it says that the cable never came to it; it has the key again"
+    mine = record.terminal_id == session.terminal_id
+    sent = mine and add_resend(transaction, record, asked.terminal_id)
+    text += ", and the cable is sent to it again" if sent else ", but not the cable"
+    transaction.add_aside(_alarm(session, asked, ASKED_FOR, text, post))
 
 
 def _numbers(session: Session, transaction: Transaction, record: CableRecord, terminal_id: bytes) -> tuple[int, int]:
@@ -193,10 +214,7 @@ def _numbers(session: Session, transaction: Transaction, record: CableRecord, te
 
 
 def _has_delivered(transaction: Transaction, asked: Ask) -> bool:
-    return any(
-        one.kind == ReceiptKind.DELIVERED and one.terminal_id == asked.terminal_id
-        for one in transaction.receipts(asked.envelope_id)
-    )
+    return is_delivered(transaction, asked.envelope_id, asked.terminal_id)
 
 
 def _settle(session: Session, asked: Ask) -> None:

@@ -14,7 +14,7 @@ from terminal.records import Aside, Job, Sealed
 from terminal.session import Session
 from terminal.store import Transaction
 
-CABLE, RECEIPT, HOTLINE = "cable", "receipt", "hotline"
+CABLE, RECEIPT, RESEND, HOTLINE = "cable", "receipt", "resend", "hotline"
 PIECE_BYTES = 64 * 1024
 
 
@@ -54,11 +54,22 @@ def waiting(session: Session, envelope_id: bytes) -> bool:
 
 
 def _put_cable(session: Session, job: Job) -> None:
+    sealed = _sealed(session, job.key)
+    session.desk.put_cable(sealed.head, _pieces(sealed), len(sealed.body), job.salt)
+
+
+def _put_again(session: Session, job: Job) -> None:
+    """`content` is the terminal that is to have it."""
+    sealed = _sealed(session, job.envelope_id)
+    session.desk.put_cable(sealed.head, _pieces(sealed), len(sealed.body), job.salt, [job.content])
+
+
+def _sealed(session: Session, envelope_id: bytes) -> Sealed:
     with session.store.transaction() as transaction:
-        sealed = transaction.envelope(job.key)
+        sealed = transaction.envelope(envelope_id)
     if sealed is None:
         raise Unavailable("store-damaged", "a sealed envelope is missing from the store", hint="restore the backup")
-    session.desk.put_cable(sealed.head, _pieces(sealed), len(sealed.body), job.salt)
+    return sealed
 
 
 def _put_receipt(session: Session, job: Job) -> None:
@@ -74,7 +85,7 @@ def _note_handed_in(transaction: Transaction, envelope_id: bytes, at: int) -> No
         transaction.change_cable(number, replace(record, handed_in_at=at))
 
 
-_PUT = {CABLE: _put_cable, RECEIPT: _put_receipt, HOTLINE: _put_transcript_hash}
+_PUT = {CABLE: _put_cable, RECEIPT: _put_receipt, RESEND: _put_again, HOTLINE: _put_transcript_hash}
 
 
 def _alarm(session: Session, job: Job, problem: DutabartaError) -> None:

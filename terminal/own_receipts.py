@@ -46,6 +46,12 @@ def add_own_receipt(session: Session, transaction: Transaction, receipt: Receipt
     return stored.signed
 
 
+def is_delivered(transaction: Transaction, envelope_id: bytes, terminal_id: bytes) -> bool:
+    """Whether that terminal has signed DELIVERED for the envelope."""
+    receipts = transaction.receipts(envelope_id)
+    return any(one.kind == ReceiptKind.DELIVERED and one.terminal_id == terminal_id for one in receipts)
+
+
 def repeat_delivered(session: Session, transaction: Transaction, envelope_id: bytes) -> None:
     """Queue the stored DELIVERED again: a cable that came a second time says that somebody has not got it."""
     for one in transaction.receipts(envelope_id):

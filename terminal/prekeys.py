@@ -94,7 +94,7 @@ def _unfinished(session: Session) -> Job | None:
 
 def _begin(session: Session) -> Job:
     epoch, sequence = session.view.judge(lambda state: _next(session, state))
-    _notice_gap(session, epoch)
+    notice_gap(session, epoch)
     made = make_prekey(session.network_id, session.keyring, epoch, sequence, session.clock())
     session.save_keyring(session.keyring.with_prekey(made.seed))
     job = Job(JOB, epoch.to_bytes(8), cbor2.dumps([made.signed_bundle, made.leaf]))
@@ -109,8 +109,8 @@ def _next(session: Session, state: ProvedState) -> tuple[int, int]:
     return (current.epoch if current else 0) + 1, next_sequence(state, session.terminal_id)
 
 
-def _notice_gap(session: Session, epoch: int) -> None:
-    """A ledger ahead of the keystore means a restored backup or a second copy of this terminal: never silently."""
+def notice_gap(session: Session, epoch: int) -> None:
+    """Alarm if the ledger's next `epoch` is not the keystore's: it was restored from a backup, or there is a copy."""
     known = max((one.epoch for one in session.keyring.prekeys), default=0)
     if epoch <= known + 1:
         return

@@ -10,7 +10,7 @@ from crypto_msg.wire import Receipt
 from keys.signing import DirectVerifier
 from ledger.state import terminal_key
 from terminal.exceptions import forget_key
-from terminal.records import Aside, ReceiptRecord
+from terminal.records import ASKED_FOR, Aside, ReceiptRecord
 from terminal.session import Session
 from terminal.store import Transaction
 from terminal.view import ProvedState
@@ -34,7 +34,8 @@ def take_receipt(session: Session, content: bytes, sealed: bool, then: Callable[
             transaction.add_aside(_alarm(session, receipt, signed, "receipt-contradicts", text))
         else:
             transaction.add_receipt(_record(receipt, signed))
-            forget_key(transaction, receipt.envelope_id)
+            transaction.drop_aside(Aside(receipt.envelope_id + receipt.terminal_id, ASKED_FOR, "", "", 0))
+            forget_key(session, transaction, receipt.envelope_id)
         then(transaction)
 
 

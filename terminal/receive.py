@@ -10,7 +10,10 @@ from crypto_msg.wraps import NotForYou
 from ledger.state import terminal_key
 from node.wire import InboxItem
 from protos.errors import DutabartaError, Malformed, Unavailable, VerificationFailed
+from terminal.additions import take_added
 from terminal.counting import note_number
+from terminal.escalations import take_escalation
+from terminal.expiry import take_expired
 from terminal.failpoint import reach
 from terminal.inbox import next_items, set_position
 from terminal.keeping import fetch_body, keep_opened, keep_unopened, kept_body, reader_of
@@ -19,13 +22,14 @@ from terminal.own_receipts import repeat_delivered
 from terminal.proofs import take_proof
 from terminal.receipts import take_receipt
 from terminal.records import Aside, Sealed
+from terminal.restored import notice_own
 from terminal.rewraps import take_rewrap
 from terminal.session import Session
 from terminal.view import DoubtfulNode
 
 TRIES = 5
 """How many further synchronisations try an item that did not hold."""
-ENVELOPE, DELIVERED, SEALED_RECEIPT, ITEM_PROOF, NAK, REWRAP = 1, 2, 3, 4, 5, 6
+ENVELOPE, DELIVERED, SEALED_RECEIPT, ITEM_PROOF, NAK, REWRAP, EXPIRED, ESCALATION, ADDED_WRAP = range(1, 10)
 
 
 @dataclass(slots=True)
@@ -122,6 +126,7 @@ def _take_envelope(session: Session, item: InboxItem, received: Received) -> Non
         raise
     newest = session.view.seen or state.checkpoint
     with session.store.transaction() as transaction:
+        notice_own(session, transaction, outer, head.envelope_id)
         note_number(session, transaction, outer.terminal_id, opened.n, head.envelope_id, outer.post)
         keep_opened(session, transaction, opened, Sealed(item.content, body), newest)
         set_position(transaction, item)
@@ -141,6 +146,18 @@ def _take_rewrap(session: Session, item: InboxItem, received: Received) -> None:
     received.cables += take_rewrap(session, item.content, lambda t: set_position(t, item))
 
 
+def _take_added(session: Session, item: InboxItem, received: Received) -> None:
+    received.cables += take_added(session, item.content, lambda t: set_position(t, item))
+
+
+def _take_expired(session: Session, item: InboxItem, _received: Received) -> None:
+    take_expired(session, item.content, lambda t: set_position(t, item))
+
+
+def _take_escalation(session: Session, item: InboxItem, _received: Received) -> None:
+    take_escalation(session, item.content, lambda t: set_position(t, item))
+
+
 def _take_proof(session: Session, item: InboxItem, received: Received) -> None:
     take_proof(session, item.envelope_id, item.content, lambda t: set_position(t, item))
     received.proofs += 1
@@ -153,4 +170,7 @@ _TAKERS = {
     ITEM_PROOF: _take_proof,
     NAK: _take_nak,
     REWRAP: _take_rewrap,
+    EXPIRED: _take_expired,
+    ESCALATION: _take_escalation,
+    ADDED_WRAP: _take_added,
 }

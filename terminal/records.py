@@ -10,12 +10,18 @@ import cbor2
 from protos.errors import Malformed
 
 IN, OUT, DRAFTS = "in", "out", "drafts"
+NOTICES = "notices"
+"""Where the withdrawals of drafts are kept; no tray of the officer's."""
 
 
 AWAITING, CO_RELEASED, RELEASED = "awaiting release", "co-released", "released"
+WITHDRAWN, WITHDRAWAL = "withdrawn", "withdrawal"
 NEW, READ, ACKNOWLEDGED = "new", "read", "acknowledged"
 UNDELIVERABLE = "undeliverable"
 """Acknowledged here, but the originating officer has no terminal in force that could be told."""
+
+
+Buffer = bytes | bytearray | memoryview
 
 
 class Record:
@@ -38,12 +44,16 @@ class Record:
 
 @dataclass(frozen=True, slots=True)
 class CableRecord(Record):
-    """One cable or draft. `inner` and `attachments` are plaintext; `envelope_id` names it.
+    """One cable or draft. `inner` is plaintext; `envelope_id` names it.
 
-    `state`: in: new, read, acknowledged, undeliverable; out: released; drafts: awaiting release, co-released, released.
+    `attachments`: of a store of version 1, which kept them here; now they are rows of their own (terminal/partrows.py).
+
+    `state`: in: new, read, acknowledged, undeliverable; out: released; drafts: awaiting release, co-released,
+    withdrawn, released; notices: withdrawal.
     `drafter`, `releasers`: officer ids (16 bytes) as they stood at S. `signatures`: (purpose, key id, signature) over
     the draft bytes, for whoever releases. `n` numbers the originating terminal's wraps for this one. `handed_in_at`:
     when the own node had taken what was sealed here, POSIX seconds. `excepted`: posts on the exception list.
+    `expires_at`: as relays see it, POSIX seconds, 0: never.
     """
 
     box: str
@@ -67,6 +77,7 @@ class CableRecord(Record):
     signatures: tuple[tuple[str, bytes, bytes], ...] = ()
     handed_in_at: int = 0
     excepted: tuple[str, ...] = ()
+    expires_at: int = 0
 
     def with_state(self, state: str) -> CableRecord:
         """The same cable, gone on to `state`."""
@@ -78,7 +89,7 @@ class Sealed:
     """A sealed envelope as it was sent or received: canonical Head, body."""
 
     head: bytes
-    body: bytes
+    body: Buffer
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,6 +146,43 @@ class Aside(Record):
 
 
 @dataclass(frozen=True, slots=True)
+class Notice(Record):
+    """A checked statement about a cable that is no receipt, of the node or terminal of post `by`.
+
+    `kind` and `subject` (a post, or a terminal id in hex) name it for its envelope. `signed`: its canonical bytes.
+    """
+
+    kind: str
+    envelope_id: bytes
+    subject: str
+    by: str
+    at: int
+    signed: bytes
+
+
+EXPIRED, ESCALATION = "expired", "escalation"
+ASKED_FOR = "cable-asked-for"
+"""The alarm that a terminal has asked for a cable that never came to it; it ends with its DELIVERED."""
+
+
+@dataclass(frozen=True, slots=True)
+class Watch(Record):
+    """A cable that this terminal has sealed and whose answers it waits for, or whose content key it still keeps.
+
+    `posts`: who is to DELIVER; `action`: who of them is to ACKNOWLEDGE. `escalated`: headquarters has been told.
+    """
+
+    envelope_id: bytes
+    cable_id: bytes
+    at: int
+    precedence: int
+    posts: tuple[str, ...]
+    action: tuple[str, ...]
+    excepted: tuple[str, ...] = ()
+    escalated: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class WrapNumber(Record):
     """Number `n` of the wraps that one terminal made for another, and the envelope that it was used for.
 
@@ -145,6 +193,23 @@ class WrapNumber(Record):
     n: int
     envelope_id: bytes
     post: str
+
+
+@dataclass(frozen=True, slots=True)
+class Link(Record):
+    """What the envelope `later` says of `earlier`: a RelationKind. Either may be here without the other."""
+
+    kind: int
+    earlier: bytes
+    later: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class DistributionList(Record):
+    """An officer's name for several addressees: post codes and collectives, in his order."""
+
+    name: str
+    addressees: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)

@@ -49,11 +49,12 @@ class NameOpening:
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """Entries to submit in order, once every one has its signatures."""
+    """Entries to submit in order, once every one has its signatures. `duty_list`: of a hand-over, canonical bytes."""
 
     network_id: bytes
     entries: tuple[Pending, ...]
     opening: NameOpening | None = None
+    duty_list: bytes = b""
 
     def format(self) -> str:
         """The file's text: JSON, bytes in hex."""
@@ -64,6 +65,8 @@ class Request:
         }
         entries = [_entry_json(one) for one in self.entries]
         whole = {"format": FORMAT, "network": self.network_id.hex(), "entries": entries, "opening": opening}
+        if self.duty_list:
+            whole["list"] = self.duty_list.hex()
         return json.dumps(whole, ensure_ascii=False, indent=1) + "\n"
 
 
@@ -78,8 +81,9 @@ def parse_request(data: bytes) -> Request:
         entries = tuple(_entry(one) for one in whole["entries"])
         for one in entries:
             decode_entry(one.entry)
-        return Request(bytes.fromhex(whole["network"]), entries, _opening(whole["opening"]))
-    except (ValueError, KeyError, TypeError, RecursionError) as problem:
+        duty_list = bytes.fromhex(whole.get("list", ""))
+        return Request(bytes.fromhex(whole["network"]), entries, _opening(whole["opening"]), duty_list)
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as problem:
         raise Malformed(
             "not-a-request", "this is no request file", hint="give the file that `officer enrol` wrote"
         ) from problem

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 from crypto_msg.envelope import decode_head, read_outer
 from crypto_msg.opening import open_cable
@@ -11,13 +12,14 @@ from crypto_msg.wire import Outer, Rewrap
 from keys.signing import DirectVerifier
 from ledger.records import Terminal
 from ledger.state import terminal_key
-from protos.errors import Refused, VerificationFailed
+from protos.errors import DutabartaError, Refused, Unavailable, VerificationFailed
 from terminal.counting import note_number
-from terminal.keeping import MISSING, fetch_body, keep_opened, reader_of
+from terminal.keeping import MISSING, NOT_OPENED, fetch_body, keep_opened, reader_of
 from terminal.records import Aside, Sealed
+from terminal.restored import notice_own
 from terminal.session import Session
 from terminal.store import Transaction
-from terminal.view import ProvedState
+from terminal.view import DoubtfulNode, ProvedState
 
 ENVELOPE = 1
 
@@ -40,10 +42,33 @@ def take_rewrap(session: Session, content: bytes, then: Callable[[Transaction], 
         return 0
     sealed = _unopened(session, rewrap.envelope_id)
     if sealed is None:
-        _tell_missing(session, rewrap, opened, by, then)
+        _tell_missing(session, content, rewrap, opened, by, then)
         return 0
     _open(session, rewrap, opened, by, sealed, then)
     return 1
+
+
+def open_with_kept(session: Session) -> int:
+    """Open what came after its re-wrap, for a cable that had been missing. How many cables.
+
+    A kept re-wrap that does not hold becomes an alarm, and the cable's key is asked for again.
+    """
+    with session.store.transaction() as transaction:
+        asides = transaction.asides()
+    unopened = {one.envelope_id for one in asides if one.code in NOT_OPENED and one.wire_kind == ENVELOPE}
+    kept = [one for one in asides if one.code == MISSING and one.content and one.envelope_id in unopened]
+    return sum(_open_kept(session, one) for one in kept)
+
+
+def _open_kept(session: Session, kept: Aside) -> int:
+    try:
+        return take_rewrap(session, kept.content, lambda _: None)
+    except (Unavailable, DoubtfulNode):
+        raise
+    except DutabartaError as problem:
+        with session.store.transaction() as transaction:
+            transaction.change_aside(kept, replace(kept, code=problem.code, text=problem.text, content=b""))
+        return 0
 
 
 def _verified(session: Session, content: bytes, state: ProvedState) -> tuple[Rewrap, Terminal]:
@@ -71,6 +96,7 @@ def _open(
     opened = open_cable(head, sealed.body, reader_of(session, state), content)
     newest = session.view.seen or state.checkpoint
     with session.store.transaction() as transaction:
+        notice_own(session, transaction, outer, head.envelope_id)
         _note(session, transaction, rewrap, content, by)
         keep_opened(session, transaction, opened, sealed, newest)
         then(transaction)
@@ -101,11 +127,18 @@ def _note(session: Session, transaction: Transaction, rewrap: Rewrap, content: C
 
 
 def _tell_missing(
-    session: Session, rewrap: Rewrap, content: Content, by: Terminal, then: Callable[[Transaction], None]
+    session: Session,
+    signed: bytes,
+    rewrap: Rewrap,
+    content: Content,
+    by: Terminal,
+    then: Callable[[Transaction], None],
 ) -> None:
+    """The re-wrap is kept: its cable may come, and not open with the wrap that it brings."""
     envelope_id = rewrap.envelope_id
     text = f"cable {envelope_id.hex()} of {by.post} was sent to this terminal and has not come"
     with session.store.transaction() as transaction:
         note_number(session, transaction, by.terminal_id, content.n, envelope_id, by.post)
-        transaction.add_aside(Aside(envelope_id, MISSING, text, by.post, session.clock(), envelope_id=envelope_id))
+        missing = Aside(envelope_id, MISSING, text, by.post, session.clock(), signed, envelope_id)
+        transaction.change_aside(missing, missing)
         then(transaction)

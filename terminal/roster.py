@@ -8,17 +8,17 @@ from dataclasses import dataclass, replace
 from keys.possession import prove
 from keys.public import SUITE_DUAL
 from keys.purpose import Purpose
-from keys.signing import SoftwareSigner
-from ledger.bodies import OfficerRevoked, OfficerRotated, OfficerSuspended
+from keys.signing import Signer
+from ledger.bodies import OfficerRevoked, OfficerRotated, OfficerSuspended, TerminalRetired
 from ledger.entry import sign_entry
 from ledger.records import Officer, Terminal
 from protos.errors import Refused
-from terminal.enrol import OFFICER_SUSPENDED, Candidate, approve, missing_approvals, pending
+from terminal.enrol import OFFICER_SUSPENDED, TERMINAL_RETIRED, Candidate, approve, missing_approvals, pending
 from terminal.names import names_of
+from terminal.numbering import note_number, own_number
 from terminal.recipients import Seat, seats_of
 from terminal.request import Request
 from terminal.session import Session
-from terminal.submit import next_sequence
 from terminal.view import ProvedState
 
 OFFICER_ID_BYTES, SALT_BYTES = 16, 32
@@ -41,8 +41,7 @@ def new_candidate(post: str, name: str, roles: tuple[int, ...], clearance: int) 
 
 def approve_as(session: Session, request: Request) -> Request:
     """Add this supervisor's signature. Raises as `enrol.approve`, and "wrong-network"."""
-    if request.network_id != session.network_id:
-        raise Refused("wrong-network", "this request is for another network", hint="look at the file's name and origin")
+    _check_network(session, request)
     officer, state = session.view.judge(lambda state: (session.own(state)[0], _warm(request, state)))
     return approve(request, officer, session.keyring.officer_signer, state)
 
@@ -53,7 +52,11 @@ def missing_for(session: Session, request: Request) -> list[str]:
 
 
 def submit_request(session: Session, request: Request) -> None:
-    """Enter a complete request, entry by entry, each final and proved; then open the name. May be repeated."""
+    """Enter a complete request, entry by entry, each final and proved; then open the name. May be repeated.
+
+    Raises `Refused`: "wrong-network", else the ledger's own code.
+    """
+    _check_network(session, request)
     for one in request.entries:
         session.submitter.submit(one.leaf())
     if request.opening is not None:
@@ -104,7 +107,7 @@ def reinstatement_request(session: Session, officer: Officer) -> Request:
     """
     if not officer.suspended:
         raise Refused("nothing-changed", "the officer is not suspended", hint="see `dutabarta officer list`")
-    number = session.view.judge(lambda state: _own_number(session, state))
+    number = own_number(session)
     body, signer = OfficerSuspended(officer.officer_id, True), session.keyring.officer_signer
     return Request(session.network_id, (pending(session.network_id, OFFICER_SUSPENDED, number, body, signer),))
 
@@ -114,10 +117,15 @@ def revoke(session: Session, officer: Officer, compromised_since: int = 0) -> No
     _enter_as_supervisor(session, "officer-revoked", OfficerRevoked(officer.officer_id, compromised_since))
 
 
+def retire(session: Session, terminal_id: bytes, reason: str) -> None:
+    """A terminal leaves for ever: `reason` replaced, lost or zeroized. Raises `Refused` as the ledger does."""
+    _enter_as_supervisor(session, TERMINAL_RETIRED, TerminalRetired(terminal_id, reason))
+
+
 def rotation_request(session: Session) -> Request:
     """This officer's new key, kept in the keystore until the ledger names it; a supervisor has still to approve."""
-    successor = SoftwareSigner.from_secret(SUITE_DUAL, _successor(session))
-    number = session.view.judge(lambda state: _own_number(session, state))
+    successor = _successor(session)
+    number = own_number(session)
     body = OfficerRotated(session.officer_id, prove(successor, "officer"))
     entry = pending(session.network_id, "officer-rotated", number, body, session.keyring.officer_signer)
     signature = sign_entry(entry.entry, successor, session.network_id, Purpose.ENROLMENT)
@@ -126,34 +134,36 @@ def rotation_request(session: Session) -> Request:
 
 def adopt_rotation(session: Session) -> bool:
     """Use the new key once the ledger names it. True if it has just been taken into use."""
-    secret = session.keyring.next_officer
-    if not secret:
+    old = session.keyring
+    if not old.next_officer:
         return False
     officer = session.view.judge(lambda state: state.live_officer(session.officer_id))
-    if officer.key.key_id != SoftwareSigner.from_secret(SUITE_DUAL, secret).public_key.key_id:
+    if officer.key.key_id != old.next_officer_signer.public_key.key_id:
         return False
-    due = tuple(replace(one, made_at=0) for one in session.keyring.prekeys)  # the old key vouches for them no longer
-    session.save_keyring(replace(session.keyring, officer=secret, next_officer=b"", prekeys=due))
+    due = tuple(replace(one, made_at=0) for one in old.prekeys)  # the old key vouches for them no longer
+    session.save_keyring(replace(old, officer=old.next_officer, next_officer=b"", prekeys=due))
+    old.holder.destroy(old.officer)
     return True
 
 
-def _successor(session: Session) -> bytes:
-    """The secret of the key to come, durable before anything is signed with it."""
+def _check_network(session: Session, request: Request) -> None:
+    if request.network_id != session.network_id:
+        raise Refused("wrong-network", "this request is for another network", hint="look at the file's name and origin")
+
+
+def _successor(session: Session) -> Signer:
+    """The key to come, durable before anything is signed with it."""
     if not session.keyring.next_officer:
-        secret = SoftwareSigner.generate(SUITE_DUAL).secret
-        session.save_keyring(replace(session.keyring, next_officer=secret))
-    return session.keyring.next_officer
-
-
-def _own_number(session: Session, state: ProvedState) -> int:
-    officer, _ = session.own(state)
-    return next_sequence(state, officer.key.key_id)
+        made = session.keyring.holder.generate(SUITE_DUAL)
+        session.save_keyring(replace(session.keyring, next_officer=made))
+    return session.keyring.next_officer_signer
 
 
 def _enter_as_supervisor(session: Session, kind: str, body: object) -> None:
-    number = session.view.judge(lambda state: _own_number(session, state))
+    number = own_number(session)
     entry = pending(session.network_id, kind, number, body, session.keyring.officer_signer)
     session.submitter.submit(entry.leaf())
+    note_number(session)
 
 
 def _warm(request: Request, state: ProvedState) -> ProvedState:

@@ -21,7 +21,7 @@ from sqlalchemy import (
 from protos.errors import Malformed
 
 SCHEMA_VERSION = 2
-"""2 added `wrap`, `ask`, `call` and `talk`."""
+"""2 added `wrap`, `ask`, `part`, `link`, `distribution`, `notice`, `watch`, `call` and `talk`."""
 metadata = MetaData()
 
 setting = Table("setting", metadata, Column("name", String, primary_key=True), Column("content", LargeBinary))
@@ -87,6 +87,35 @@ talk = Table(
     Column("call", LargeBinary, index=True),
     Column("content", LargeBinary, nullable=False),
 )
+link = Table(
+    "link",
+    metadata,
+    Column("slot", LargeBinary, primary_key=True),
+    Column("earlier", LargeBinary, index=True),
+    Column("content", LargeBinary, nullable=False),
+)
+distribution = Table(
+    "distribution", metadata, Column("slot", LargeBinary, primary_key=True), Column("content", LargeBinary)
+)
+part = Table(
+    "part",
+    metadata,
+    Column("owner", LargeBinary, primary_key=True),
+    Column("number", Integer, primary_key=True),
+    Column("envelope", LargeBinary, index=True),
+    Column("content", LargeBinary, nullable=False),
+)
+
+notice = Table(
+    "notice",
+    metadata,
+    Column("slot", LargeBinary, primary_key=True),
+    Column("envelope", LargeBinary, index=True),
+    Column("kind", String, nullable=False),
+    Column("content", LargeBinary, nullable=False),
+)
+
+watch = Table("watch", metadata, Column("slot", LargeBinary, primary_key=True), Column("content", LargeBinary))
 
 
 def open_engine(path: Path) -> Engine:

@@ -7,6 +7,7 @@ the role, could claim an older S for ever.
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from crypto_msg.cable import Draft, Inner, Kind
@@ -14,7 +15,7 @@ from crypto_msg.rules import check_release, check_signers
 from crypto_msg.wire import decode_inner
 from ledger.proof import VerifiedItem
 from ledger.records import Officer
-from ledger.state import owner_key, terminal_key
+from ledger.state import officer_key, owner_key, post_key, terminal_key
 from protos.errors import Refused, Unavailable
 from terminal.proofs import find_proof
 from terminal.records import CableRecord
@@ -42,8 +43,39 @@ def standing(session: Session, record: CableRecord) -> Standing:
     return Standing(anchored_at, doubts or _lost_powers(session, inner, draft, item))
 
 
+def doubts_of(session: Session, records: Sequence[CableRecord]) -> dict[bytes, tuple[str, ...]]:
+    """Why not to rely on each of many cables, by envelope id; who has no doubts is left out. Raises as `standing`.
+
+    The anchors are looked at only where somebody behind a cable has lost something.
+    """
+    read = [(one, *decode_inner(one.inner, Kind(one.kind))) for one in records]
+
+    def question(state: ProvedState) -> list[CableRecord]:
+        _prefetch(state, [(one, inner) for one, inner, _ in read])
+        return [
+            one for one, inner, draft in read if _doubts(state, one, inner, None) or _objection(state, inner, draft)
+        ]
+
+    suspected = session.view.judge(question)
+    found = {one.envelope_id: standing(session, one).doubts for one in suspected}
+    return {envelope_id: doubts for envelope_id, doubts in found.items() if doubts}
+
+
+def _prefetch(state: ProvedState, read: Iterable[tuple[CableRecord, Inner]]) -> None:
+    """Fetch what judging these cables reads, in few requests."""
+    read = list(read)
+    keys = dict.fromkeys(key for _, inner in read for key in _signers(inner))
+    state.prefetch([*map(owner_key, keys), *(terminal_key(one.terminal_id) for one, _ in read)])
+    owners = [owner for key in keys if (owner := _owner_id(state, key))]
+    state.prefetch([*map(officer_key, owners), *(post_key(one.post) for one, _ in read)])
+
+
+def _signers(inner: Inner) -> list[bytes]:
+    return [one for one in (inner.drafter, *inner.clearers, *inner.co_releasers, inner.releaser) if one]
+
+
 def _doubts(state: ProvedState, record: CableRecord, inner: Inner, anchored_at: int | None) -> tuple[str, ...]:
-    keys = [one for one in (inner.drafter, *inner.clearers, *inner.co_releasers, inner.releaser) if one]
+    keys = _signers(inner)
     state.prefetch([terminal_key(record.terminal_id), *map(owner_key, keys)])
     found = []
     terminal = state.terminal(record.terminal_id)
@@ -76,8 +108,13 @@ def _objection(state: ProvedState, inner: Inner, draft: Draft) -> str:
 
 def _owner(state: ProvedState, key_id: bytes) -> Officer | None:
     """Whose key it is, or was before he changed it."""
+    officer_id = _owner_id(state, key_id)
+    return state.officer(officer_id) if officer_id else None
+
+
+def _owner_id(state: ProvedState, key_id: bytes) -> bytes:
     owner = state.owner(key_id) or ""
-    return state.officer(bytes.fromhex(owner.removeprefix("officer/"))) if owner.startswith("officer/") else None
+    return bytes.fromhex(owner.removeprefix("officer/")) if owner.startswith("officer/") else b""
 
 
 def _came_after(index: int, anchored_at: int | None) -> bool:

@@ -18,9 +18,12 @@ from terminal.asides import AsideRows
 from terminal.askrows import AskRows
 from terminal.callrows import CallRows
 from terminal.failpoint import reach
+from terminal.linkrows import LinkRows
+from terminal.noticerows import NoticeRows
 from terminal.numbers import Numbers
-from terminal.records import CableRecord, Job, ReceiptRecord, Sealed
-from terminal.schema import cable, counter, envelope, job, open_engine, prepare, proof, receipt, setting
+from terminal.partrows import PartRows
+from terminal.records import CableRecord, Job, ReceiptRecord
+from terminal.schema import cable, counter, job, open_engine, prepare, proof, receipt, setting
 from terminal.sealing import Sealer
 
 
@@ -54,7 +57,7 @@ class Store:
             ) from problem
 
 
-class Transaction(AsideRows, AskRows, CallRows):
+class Transaction(AsideRows, AskRows, PartRows, LinkRows, NoticeRows, CallRows):
     """Typed reads and writes on the store. Ids go in as they are and are stored as tags."""
 
     # settings: small durable values by name
@@ -98,22 +101,6 @@ class Transaction(AsideRows, AskRows, CallRows):
     def has_envelope(self, envelope_id: bytes) -> bool:
         tag = self._tag("envelope", envelope_id)
         return self._connection.scalar(select(cable.c.number).where(cable.c.envelope == tag)) is not None
-
-    # sealed envelopes: kept as sent or received, never sealed again
-
-    def add_envelope(self, envelope_id: bytes, sealed: Sealed) -> None:
-        tag = self._tag("envelope", envelope_id)
-        place = f"envelope/{tag.hex()}"
-        values = {"head": self._sealer.seal(place, sealed.head), "body": self._sealer.seal(place, sealed.body)}
-        self._put(envelope, {"envelope": tag}, values)
-
-    def envelope(self, envelope_id: bytes) -> Sealed | None:
-        tag = self._tag("envelope", envelope_id)
-        row = self._connection.execute(
-            select(envelope.c.head, envelope.c.body).where(envelope.c.envelope == tag)
-        ).first()
-        place = f"envelope/{tag.hex()}"
-        return None if row is None else Sealed(self._sealer.open(place, row[0]), self._sealer.open(place, row[1]))
 
     # receipts: one per (envelope, kind, terminal), the first one stands
 

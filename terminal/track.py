@@ -7,12 +7,14 @@ from dataclasses import dataclass
 from crypto_msg.receipt import ReceiptKind
 from protos.errors import Unavailable
 from terminal.anchors import missing_anchors
+from terminal.gone import readers_gone
 from terminal.outgoing import waiting
 from terminal.proofs import find_proof
-from terminal.records import CableRecord
+from terminal.records import EXPIRED, CableRecord
 from terminal.session import Session
+from terminal.timers import overdue
 
-ORDER = ("here", "queued", "refused", "carried", "delivered", "read", "acknowledged")
+ORDER = ("here", "queued", "refused", "expired", "carried", "delivered", "read", "acknowledged")
 _OF_RECEIPT = {
     ReceiptKind.DELIVERED: "delivered",
     ReceiptKind.READ: "read",
@@ -57,13 +59,22 @@ def track(session: Session, record: CableRecord) -> Tracked:
             _raise(best, Progress(hop.post, hop.state, hop.at))
     with session.store.transaction() as transaction:
         receipts = transaction.receipts(record.envelope_id)
+        notices = transaction.notices(record.envelope_id)
         asides = [one for one in transaction.asides() if one.envelope_id == record.envelope_id]
+    for notice in notices:
+        if notice.kind == EXPIRED:
+            _raise(best, Progress(notice.subject, EXPIRED, notice.at))
     for one in receipts:
         _raise(best, Progress(one.post, _OF_RECEIPT[ReceiptKind(one.kind)], one.at))
     anchor = _anchor(session, record)
-    alarms = tuple(one.text for one in (*asides, *missing_anchors(session, [record])))
+    late = (
+        *missing_anchors(session, [record]),
+        *overdue(session, record.envelope_id),
+        *readers_gone(session, [record]),
+    )
+    texts = tuple(one.text for one in (*asides, *late))
     progress = tuple(best[post] for post in sorted(best))
-    return Tracked(progress, anchor is not None, anchor or 0, alarms, known.sent_bytes, known.received_bytes)
+    return Tracked(progress, anchor is not None, anchor or 0, texts, known.sent_bytes, known.received_bytes)
 
 
 def _anchor(session: Session, record: CableRecord) -> int | None:

@@ -18,6 +18,7 @@ from ledger.policy import Policy
 from ledger.records import Post
 from ledger.state import NETWORK, State, post_key
 from ledger.state_proof import ProvenState, decode_state_proof, verify_state_proof, verify_state_proof_at
+from ledger.wire import StateProof
 from protos.errors import Malformed, Refused, Unavailable, VerificationFailed
 from terminal.desk import Desk
 from terminal.folder import Folder
@@ -134,6 +135,19 @@ class View:
         state.prefetch(keys)
         return state
 
+    def size_before(self, time: int) -> int:
+        """The size after the last block whose time is before `time` (POSIX seconds).
+
+        A lying node can name an earlier block, never one of that time or later. Raises `Unavailable`
+        ("before-the-ledger") if there is none.
+        """
+        floor = self.newest().checkpoint.size
+        answer = _answered(lambda: self._desk.block_before(time, floor))
+        proven = self._prove(answer, lambda proof: verify_state_proof_at(proof, self._policy, proof.index + 1))
+        if proven.record.time >= time:
+            raise DoubtfulNode("wrong-block", "the node names a block that is not before that time", hint=_HINT)
+        return proven.size
+
     def contradicts(self, size: int, root: bytes) -> bool:
         """Whether a log with `root` at `size` is another one than this terminal's; False beyond what it has seen."""
         seen = self._seen
@@ -173,26 +187,27 @@ class View:
     def _ask(self, keys: Sequence[bytes], at_least: int, exactly: int = 0) -> ProvenState:
         """One answer, proved under the policy and consistent with what was seen: current, or after `exactly` leaves."""
         floor = max(at_least, self._seen.size if self._seen else 0)
-        answer = self._answer(keys, floor, exactly)
-        try:
-            proof = decode_state_proof(answer)
+        answer = _answered(lambda: self._desk.state(keys, floor, exactly))
+
+        def verify(proof: StateProof) -> ProvenState:
             if exactly:
-                proven = verify_state_proof_at(proof, self._policy, exactly)
-            else:
-                proven = verify_state_proof(proof, self._policy)
-            self._accept(proven.checkpoint, proof.checkpoint)
-        except (Malformed, VerificationFailed) as problem:
-            raise DoubtfulNode(problem.code, problem.text, hint=problem.hint, **problem.params) from problem
+                return verify_state_proof_at(proof, self._policy, exactly)
+            return verify_state_proof(proof, self._policy)
+
+        proven = self._prove(answer, verify)
         if proven.checkpoint.size < at_least:
             raise Unavailable("not-yet", f"the node has not reached size {at_least}", hint="wait a moment")
         return proven
 
-    def _answer(self, keys: Sequence[bytes], floor: int, exactly: int) -> bytes:
-        """What the node says. That it refuses to answer proves nothing about what is to be judged."""
+    def _prove(self, answer: bytes, verify: Callable[[StateProof], ProvenState]) -> ProvenState:
+        """What the answer proves, its checkpoint accepted. Raises `DoubtfulNode`."""
         try:
-            return self._desk.state(keys, floor, exactly)
-        except Refused as problem:
-            raise Unavailable(problem.code, problem.text, hint=problem.hint, **problem.params) from problem
+            proof = decode_state_proof(answer)
+            proven = verify(proof)
+            self._accept(proven.checkpoint, proof.checkpoint)
+        except (Malformed, VerificationFailed) as problem:
+            raise DoubtfulNode(problem.code, problem.text, hint=problem.hint, **problem.params) from problem
+        return proven
 
     def _accept(self, checkpoint: Checkpoint, note: bytes) -> None:
         """Refuse what goes back or sideways from the newest checkpoint seen; else remember it durably."""
@@ -228,6 +243,14 @@ class View:
                 size=checkpoint.size,
                 seen=seen.size,
             ) from problem
+
+
+def _answered(ask: Callable[[], bytes]) -> bytes:
+    """What the node says. That it refuses to answer proves nothing about what is to be judged."""
+    try:
+        return ask()
+    except Refused as problem:
+        raise Unavailable(problem.code, problem.text, hint=problem.hint, **problem.params) from problem
 
 
 def _batches(keys: list[bytes]) -> Iterable[list[bytes]]:

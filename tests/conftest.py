@@ -3,14 +3,32 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import HealthCheck, settings
+
+if TYPE_CHECKING:
+    from support.softhsm import SoftHsm
 
 NEEDS = "needs "
 settings.register_profile("house", max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.register_profile("deep", parent=settings.get_profile("house"), max_examples=2000)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "house"))
+
+
+@pytest.fixture
+def softhsm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> SoftHsm:
+    """A folder for SoftHSM's tokens, which this process and those it starts use."""
+    from support import softhsm
+
+    try:
+        made = softhsm.SoftHsm(tmp_path / "softhsm")
+    except softhsm.Missing as problem:
+        pytest.skip(str(problem))
+    monkeypatch.setenv(softhsm.CONFIGURATION, str(made.configuration))
+    return made
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

@@ -45,6 +45,10 @@ class Desk(DeskServicer):
         proof = await answers.prove_state(tuple(request.keys), request.at_least, request.exactly)
         return pb.StateAnswer(state_proof=proof)
 
+    async def GetBlockBefore(self, request: pb.BlockBeforeRequest, _context: Any) -> pb.StateAnswer:
+        proof = await self._node.answers.block_before(request.time, request.at_least)
+        return pb.StateAnswer(state_proof=proof)
+
     async def GetConsistency(self, request: pb.ConsistencyRequest, _context: Any) -> pb.HashList:
         return pb.HashList(hashes=self._node.answers.consistency(request.old_size, request.new_size))
 
@@ -82,7 +86,11 @@ class Desk(DeskServicer):
         manifest = first.manifest
         body = _data(requests)
         terminal_id = current_caller().terminal_id
-        return pb.Stored(id=await self._node.mail.put_cable(manifest.head, body, manifest.anchor_salt, terminal_id))
+        bounded(len(manifest.again), MAX_IDS, "terminals")
+        again = frozenset(manifest.again)
+        uploads = self._node.uploads
+        stored = await uploads.put_cable(manifest.head, body, manifest.anchor_salt, terminal_id, again)
+        return pb.Stored(id=stored)
 
     async def GetInbox(self, request: pb.InboxRequest, _context: Any) -> pb.InboxList:
         limit = min(request.limit or MAX_INBOX, MAX_INBOX)
@@ -99,9 +107,7 @@ class Desk(DeskServicer):
     async def PutReceipt(self, request: pb.ReceiptContent, _context: Any) -> pb.Stored:
         bounded(len(request.content), MAX_PART_BYTES, "receipt")
         terminal_id = current_caller().terminal_id
-        item_id = self._node.mail.put_receipt(
-            request.content, request.kind, request.envelope_id, request.salt, terminal_id
-        )
+        item_id = self._node.slips.put(request.content, request.kind, request.envelope_id, request.salt, terminal_id)
         return pb.Stored(id=item_id)
 
     async def Track(self, request: pb.TrackRequest, _context: Any) -> pb.TrackAnswer:
@@ -122,7 +128,7 @@ class Desk(DeskServicer):
         return present_list(await self._node.hotline.present(request.code))
 
     async def PutTranscriptHash(self, request: pb.TranscriptHash, _context: Any) -> pb.Nothing:
-        self._node.mail.put_transcript_hash(request.item_hash, request.salt, current_caller().terminal_id)
+        self._node.transcripts.put(request.item_hash, request.salt, current_caller().terminal_id)
         return pb.Nothing()
 
 

@@ -8,7 +8,7 @@ from keys.public import SUITE_ED25519, PublicKey
 from ledger.checkpoint import parse_checkpoint
 from ledger.note import SignedNote
 from ledger.trust import make_trust
-from ledger.wire import CODEC
+from ledger.wire import CODEC, StateProof
 from node.shell.frames import block_frames, note_frame
 from node.shell.ledger import LedgerShell
 from node.shell.past import PastStates
@@ -88,6 +88,21 @@ class Answers:
         note = await self.checkpoint(max(at_least, exactly))
         settled = await self._past.at(exactly or parse_checkpoint(SignedNote.decode(note).text).size)
         return CODEC.encode(self._ledger.chain.machine.prove_settled(settled, keys, note))
+
+    async def block_before(self, time: int, at_least: int) -> bytes:
+        """Canonical StateProof, without values, of the last block whose time is before `time`.
+
+        Raises `Refused("before-the-ledger")`.
+        """
+        note = await self.checkpoint(at_least)
+        size = parse_checkpoint(SignedNote.decode(note).text).size
+        with self._ledger.database.read() as tx:
+            end = log.end_before(tx, time, size)
+        if not end:
+            hint = "every cable of this network is younger: give --compromised-since 1"
+            raise Refused("before-the-ledger", "the ledger begins later than that", hint=hint)
+        path = self._ledger.chain.machine.tree.inclusion(end - 1, size)
+        return CODEC.encode(StateProof(note, self._leaf_at(end - 1), path, (), end - 1))
 
     def consistency(self, old_size: int, new_size: int) -> tuple[bytes, ...]:
         """RFC 6962 consistency proof. Raises `Refused` beyond the log."""

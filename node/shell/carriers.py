@@ -27,7 +27,7 @@ F = TypeVar("F")
 
 
 class Carriers:
-    """Keeps a Carry stream to every post with waiting items, and to `relay` (HQ; empty at HQ) while anything waits."""
+    """Keeps a Carry stream to every post with waiting items, and to `relays` (HQ, named ones) while anything waits."""
 
     def __init__(
         self,
@@ -35,7 +35,7 @@ class Carriers:
         receiving: Receiving,
         links: Links,
         tasks: Tasks,
-        relay: str,
+        relays: frozenset[str],
         hello: Callable[[], pb.Hello],
         heard: Callable[[str, pb.Hello], None],
     ) -> None:
@@ -43,7 +43,7 @@ class Carriers:
         self._receiving = receiving
         self._links = links
         self._tasks = tasks
-        self._relay = relay
+        self._relays = relays
         self._hello = hello
         self._heard = heard
         self._running: set[str] = set()
@@ -75,7 +75,7 @@ class Carriers:
 
     def _wanted(self) -> set[str]:
         waiting = self._sending.destinations()
-        return waiting | {self._relay} if waiting and self._relay else waiting
+        return waiting | self._relays if waiting else waiting
 
     async def _carry(self, post: str) -> None:
         """Hold a stream to `post` until nothing has waited for it for a while."""

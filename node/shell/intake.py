@@ -1,4 +1,4 @@
-"""Entries and bundles that were left in H/node/intake before the node ran: brought to the ledger at start."""
+"""Entries and bundles that were left in H/node/intake: brought to the ledger at start; entries also later."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from protos.errors import DutabartaError
 _log = logging.getLogger(__name__)
 MAX_FILE_BYTES = 64 * 1024
 AGAIN_SECONDS = 0.5
+LOOK_SECONDS = 5.0
 
 
 class Intake:
@@ -31,6 +32,14 @@ class Intake:
     def is_settled(self, policy_size: int) -> bool:
         """Whether everything is on the ledger below `policy_size`: terminals can be served."""
         return self._needed_size is not None and self._needed_size <= policy_size
+
+    async def run_for_ever(self) -> None:
+        """Take in what is there now, then every entry that is left later, as a zeroized terminal leaves its last."""
+        await self.run()
+        while True:
+            await asyncio.sleep(LOOK_SECONDS)
+            for path in sorted(self._folder.glob("*.entry")):
+                await self._bring(path)
 
     async def run(self) -> None:
         """Take in what is there now."""

@@ -5,8 +5,11 @@ from __future__ import annotations
 from functools import lru_cache
 from hashlib import sha256
 
+from crypto_msg.addition import verify_added_wrap
 from crypto_msg.cable import Kind
 from crypto_msg.envelope import MAX_HEAD, check_head, read_outer
+from crypto_msg.escalation import read_sealed_escalation
+from crypto_msg.expired import read_expired, verify_expired
 from crypto_msg.nak import read_nak, verify_nak
 from crypto_msg.receipt import read_receipt, read_sealed_receipt, verify_receipt
 from crypto_msg.rewrap import read_rewrap, verify_rewrap
@@ -152,6 +155,12 @@ class ItemChecks:
                 self._check_nak(item, state)
             case ItemKind.REWRAP:
                 self._check_rewrap(item, state)
+            case ItemKind.EXPIRED:
+                self._check_expired(item, state)
+            case ItemKind.ESCALATION:
+                _check_escalation(item, state)
+            case ItemKind.ADDED_WRAP:
+                self._check_added(item, state)
 
     def envelope(self, head: bytes, state: State) -> tuple[Head, Outer]:
         """A head whose form, network and terminal's signature hold. Raises `Malformed` or `VerificationFailed`."""
@@ -202,6 +211,18 @@ class ItemChecks:
         rewrap = verify_rewrap(item.head, self._network_id, terminal, self._verifier)
         _check_way(item, rewrap.envelope_id, terminal, state.terminal(rewrap.terminal_id))
 
+    def _check_added(self, item: CourierItem, state: State) -> None:
+        addition = verify_added_wrap(item.head, self._network_id, state, self._verifier)
+        _check_way(item, addition.envelope_id, addition.by, state.terminal(addition.added.terminal_id))
+
+    def _check_expired(self, item: CourierItem, state: State) -> None:
+        post = state.post(read_expired(item.head).by)
+        expired = verify_expired(item.head, self._network_id, post, self._verifier)
+        parcel = item.parcel
+        said = (item.envelope_id, parcel.origin, parcel.destination, parcel.size_seen, parcel.length)
+        if said != (expired.envelope_id, expired.by, expired.origin, expired.size, 0):
+            raise Malformed("bad-item", "the item says another thing than its content")
+
 
 def _check_way(item: CourierItem, envelope_id: bytes, signer: Terminal | None, to: Terminal | None) -> None:
     """From its signer's post to the post of the terminal that it names, about one envelope, without a body."""
@@ -210,6 +231,15 @@ def _check_way(item: CourierItem, envelope_id: bytes, signer: Terminal | None, t
         raise Malformed("bad-item", "the item says another thing than its content")
     if to is None or to.post != parcel.destination:
         raise Refused("wrong-destination", "the item is for a terminal of another post")
+
+
+def _check_escalation(item: CourierItem, state: State) -> None:
+    """To a terminal of headquarters, about what only that terminal may know. Any post's terminal may have made it."""
+    terminal = state.terminal(read_sealed_escalation(item.head).terminal_id)
+    if item.envelope_id or item.parcel.length:
+        raise Malformed("bad-item", "the item says another thing than its content")
+    if terminal is None or not terminal.post == item.parcel.destination == state.headquarters():
+        raise Refused("wrong-destination", "the item is not for a terminal of headquarters")
 
 
 def posts_of(head: Head, state: State) -> set[str]:

@@ -18,6 +18,7 @@ from node.shell.carriers import Carriers
 from node.shell.comet import CometShell, EnginePlace
 from node.shell.directory import Directory
 from node.shell.entries import Entries
+from node.shell.givingup import GivingUp
 from node.shell.hotline import HotlineShell
 from node.shell.intake import Intake
 from node.shell.itemchecks import ItemChecks
@@ -30,10 +31,13 @@ from node.shell.recovery import recover
 from node.shell.rereading import Rereading
 from node.shell.sending import Sending
 from node.shell.shelf import Shelf
+from node.shell.slips import Slips
 from node.shell.storage import Storage
 from node.shell.tasks import Tasks
+from node.shell.transcripts import Transcripts
+from node.shell.uploads import Uploads
 from node.store.database import Database
-from protos.errors import Refused
+from protos.errors import Malformed, Refused
 
 _VERIFIED_KEPT = 16_384
 
@@ -60,6 +64,7 @@ class Node:
 
         machine = rebuild()
         _check_membership(config, keys, machine)
+        _check_relays(config, machine)
         self.tasks = tasks
         self.tls = keys.tls
         self.door = Door(config.post, keys.tls.certificate)
@@ -73,15 +78,28 @@ class Node:
         checks = ItemChecks(machine.network_id, verifier)
         shelf = Shelf(self.ledger)
         meter = Meter(clock)
-        sending = Sending(self.ledger, shelf, meter, config.courier.link_kbit)
+        giving_up = GivingUp(self.ledger, keys.entry)
+        sending = Sending(self.ledger, shelf, meter, giving_up, config.courier)
         self.storage = Storage(self.ledger, config.limits)
-        receiving = Receiving(self.ledger, shelf, checks, self.storage, meter, sending.queued, self._catch_up)
-        self.mail = Mail(self.ledger, shelf, sending, checks, self.storage)
-        relay = "" if self.ledger.is_headquarters else machine.state.headquarters()
+        receiving = Receiving(
+            self.ledger,
+            shelf,
+            checks,
+            self.storage,
+            meter,
+            sending.queued,
+            self._catch_up,
+            is_relay=config.courier.is_relay,
+        )
+        self.mail = Mail(self.ledger, self.storage)
+        self.uploads = Uploads(self.ledger, shelf, sending, checks, self.storage)
+        self.slips = Slips(self.ledger, shelf, sending, checks)
+        relays = frozenset({machine.state.headquarters(), *config.courier.relays.values()} - {config.post})
         self.courier = Carriers(
-            sending, receiving, self.links, tasks, relay, self.peers.hello, self.peers.hello_received
+            sending, receiving, self.links, tasks, relays, self.peers.hello, self.peers.hello_received
         )
         sending.on_queued = self.courier.wake
+        self.transcripts = Transcripts(self.ledger)
         self.hotline = HotlineShell(self.ledger, self.links, tasks, sending, meter)
         self.ledger.on_proofs = sending.proved
         self.intake = Intake(intake, self.entries, self.directory)
@@ -98,7 +116,7 @@ class Node:
         self.tasks.spawn(self.courier.run_for_ever())
         if self.ledger.is_headquarters:
             self.tasks.spawn(self.directory.gather_for_ever())
-        self.tasks.spawn(self.intake.run())
+        self.tasks.spawn(self.intake.run_for_ever())
         self.tasks.spawn(self.comet.run_for_ever())
         self.tasks.spawn(self.storage.run_for_ever())
         self.tasks.spawn(Rereading(self.ledger).run_for_ever())
@@ -118,6 +136,12 @@ class Node:
 
     def _address_of(self, config: NodeConfig) -> Callable[[str], str | None]:
         return lambda post: config.peers.get(post) or self.ledger.address_of(post)
+
+
+def _check_relays(config: NodeConfig, machine: Machine) -> None:
+    """Raises `Malformed("bad-config")`: through headquarters goes what goes nowhere else."""
+    if config.courier.relays and config.post == machine.state.headquarters():
+        raise Malformed("bad-config", "headquarters names no relays", hint="take [courier.relays] out of config.toml")
 
 
 def _check_membership(config: NodeConfig, keys: NodeKeys, machine: Machine) -> None:

@@ -44,8 +44,13 @@ class Receiving:
         meter: Meter,
         queued: Callable[[Iterable[Parcel | None]], None],
         catch_up: Callable[[str, int], None],
+        *,
+        is_relay: bool = False,
     ) -> None:
-        """`queued` takes parcels for other posts; `catch_up` fetches the log up to a size from a peer."""
+        """`queued` takes parcels for other posts; `catch_up` fetches the log up to a size from a peer.
+
+        `is_relay`: whether it takes what is for other posts; headquarters always does.
+        """
         self._ledger = ledger
         self._database = ledger.database
         self._shelf = shelf
@@ -61,7 +66,7 @@ class Receiving:
             begun = [Incoming(parcel, stored) for parcel, stored in courier.incoming(tx)]
         self._bodies = {one.parcel.item_id: one.parcel.body_id for one in begun}
         self._receiver = Receiver(
-            ledger.post, self._is_stored, self._has_body, is_relay=ledger.is_headquarters, incoming=begun
+            ledger.post, self._is_stored, self._has_body, is_relay=is_relay or ledger.is_headquarters, incoming=begun
         )
 
     def tick(self) -> None:

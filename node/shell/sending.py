@@ -11,8 +11,10 @@ from sqlalchemy import Connection
 
 from node import actions as act
 from node.actions import Action
+from node.config import CourierSettings
 from node.courier import PART_BYTES, ItemKind, Parcel, Sender
 from node.pace import FLASH
+from node.shell.givingup import GivingUp
 from node.shell.itemchecks import make_item, write_item
 from node.shell.ledger import LedgerShell
 from node.shell.meter import Meter
@@ -30,12 +32,14 @@ PutFrame = Callable[[pb.CarryFrame], None]
 class Sending:
     """Carries out what node.courier.Sender asks for. All methods run in the event loop's thread."""
 
-    def __init__(self, ledger: LedgerShell, shelf: Shelf, meter: Meter, link_kbit: int = 0) -> None:
-        """`link_kbit` is the post's link budget, 0 for none."""
+    def __init__(
+        self, ledger: LedgerShell, shelf: Shelf, meter: Meter, giving_up: GivingUp, settings: CourierSettings
+    ) -> None:
         self._ledger = ledger
         self._database = ledger.database
         self._shelf = shelf
         self._meter = meter
+        self._giving_up = giving_up
         self._links: dict[str, PutFrame] = {}
         self.on_queued: Callable[[], None] = lambda: None
         headquarters = ledger.chain.machine.state.headquarters()
@@ -48,7 +52,8 @@ class Sending:
             random.random,
             queued=stored,
             widest=WIDEST_WINDOW,
-            kbit=link_kbit,
+            relays=settings.relays,
+            kbit=settings.link_kbit,
             now=time.monotonic(),
         )
 
@@ -178,13 +183,15 @@ class Sending:
         return self._end(tx, ended) if ended else []
 
     def _end(self, tx: Connection, ended: list[tuple[Parcel, str]]) -> list[Parcel | None]:
-        """Their way ends here. To who has an envelope, its proof follows as soon as there is one."""
+        """Their way ends here. To who has an envelope, its proof follows; who sent an expired one is told."""
         courier.finish_items(tx, [parcel for parcel, _ in ended])
-        own = [
-            (parcel, hop)
-            for parcel, hop in ended
-            if parcel.kind == ItemKind.ENVELOPE and parcel.origin == self._ledger.post
-        ]
+        envelopes = [(parcel, hop) for parcel, hop in ended if parcel.kind == ItemKind.ENVELOPE]
+        fresh = self._move_own(tx, [one for one in envelopes if one[0].origin == self._ledger.post])
+        expired = [parcel for parcel, hop in envelopes if hop == "expired"]
+        return fresh + [self._shelf.store_new(tx, self._giving_up.statement(one)) for one in expired]
+
+    def _move_own(self, tx: Connection, own: list[tuple[Parcel, str]]) -> list[Parcel | None]:
+        """How far envelopes of this post have come; the proofs that follow them."""
         if not own:
             return []
         moved = [(parcel.body_id, parcel.destination, hop) for parcel, hop in own]

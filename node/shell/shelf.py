@@ -6,7 +6,10 @@ from dataclasses import replace
 
 from sqlalchemy import Connection
 
+from crypto_msg.addition import read_added_wrap
 from crypto_msg.envelope import read_outer
+from crypto_msg.escalation import read_sealed_escalation
+from crypto_msg.expired import read_expired
 from crypto_msg.nak import Reason, read_nak
 from crypto_msg.receipt import read_receipt, read_sealed_receipt
 from crypto_msg.rewrap import read_rewrap
@@ -33,6 +36,11 @@ class Shelf:
     def store_new(self, tx: Connection, item: CourierItem) -> Parcel | None:
         """Store an item that begins here, once. Its parcel, if it is to go to another post."""
         return None if courier.is_stored(tx, item.parcel.item_id) else self.store(tx, item)
+
+    def store_again(self, tx: Connection, item: CourierItem) -> Parcel | None:
+        """Store an item that a terminal hands in. One that has gone to another post goes again: it may be lost."""
+        mine, queued = item.parcel.destination == self._ledger.post, courier.is_queued(tx, item.parcel.item_id)
+        return self.store_new(tx, item) if mine or queued else self.store(tx, item)
 
     def store(self, tx: Connection, item: CourierItem) -> Parcel | None:
         """Store a whole item. Its parcel, if it is to go to another post."""
@@ -76,10 +84,18 @@ class Shelf:
                 rows.deliver([one.wrap.terminal_id for one in head.wraps], item)
             case ItemKind.SEALED_RECEIPT:
                 rows.deliver([read_sealed_receipt(item.head).terminal_id], item)
+            case ItemKind.ESCALATION:
+                rows.deliver([read_sealed_escalation(item.head).terminal_id], item)
+            case ItemKind.EXPIRED:
+                gone = read_expired(item.head)
+                courier.expire_hop(rows.tx, gone.envelope_id, gone.post, self._ledger.clock())
+                rows.deliver(self._terminals(), item)
             case ItemKind.NAK:
                 rows.deliver(self._asked(read_nak(item.head)), item)
             case ItemKind.REWRAP:
                 rows.deliver([read_rewrap(item.head).terminal_id], item)
+            case ItemKind.ADDED_WRAP:
+                rows.deliver([read_added_wrap(item.head)[0].terminal_id], item)
             case _:
                 rows.flush()  # its envelope may have come just before
                 if item.parcel.kind == ItemKind.PROOF:
@@ -90,6 +106,10 @@ class Shelf:
         """Who may answer: every terminal of this post holds the key; only the one that counted knows a number."""
         if nak.reason == Reason.NEVER_CAME:
             return [nak.origin_terminal_id]
+        return [one for one in self._terminals() if one != nak.terminal_id]
+
+    def _terminals(self) -> list[bytes]:
+        """The terminals of this post in force."""
         state = self._ledger.chain.machine.state
         ids = state.roster(self._ledger.post).terminal_ids
-        return [one for one in ids if one != nak.terminal_id and (found := state.terminal(one)) and found.is_active]
+        return [one for one in ids if (found := state.terminal(one)) and found.is_active]

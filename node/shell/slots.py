@@ -17,6 +17,7 @@ from node.store.tables import BATCHES, PROOFS, SLOT_ITEMS, TRANSCRIPTS
 CABLE = "cable"
 RECEIPT = "receipt"
 HOTLINE = "hotline"
+ADDED_WRAP = "added-wrap"
 _CABLE_PROOF = select(PROOFS.c.proof).where(PROOFS.c.envelope_id == bindparam("of"), PROOFS.c.kind == CABLE)
 _HOTLINE_PROOF = select(PROOFS.c.proof).where(PROOFS.c.item_hash == bindparam("of"), PROOFS.c.kind == HOTLINE)
 _PROVED_AMONG = select(PROOFS.c.envelope_id).where(

@@ -32,6 +32,8 @@ _SET_STATE = (
 _ENVELOPE = select(ENVELOPES).where(ENVELOPES.c.envelope_id == bindparam("of"))
 _ENVELOPES_AMONG = select(ENVELOPES.c.envelope_id).where(ENVELOPES.c.envelope_id.in_(bindparam("of", expanding=True)))
 _PUT_ENVELOPE = insert(ENVELOPES)
+WITH_BODY = (1, 9)
+"""Kinds of inbox rows whose terminal fetches a body: an envelope, an added wrap."""
 _HOLDERS = select(INBOX.c.terminal_id, INBOX.c.item_id).where(INBOX.c.item_id.in_(bindparam("of", expanding=True)))
 _PUT_INBOX = insert(INBOX)
 _LAST_POSITION = select(func.max(INBOX.c.position))
@@ -112,6 +114,11 @@ def stored_among(tx: Connection, item_ids: Iterable[bytes]) -> set[bytes]:
 def is_stored(tx: Connection, item_id: bytes) -> bool:
     """Whether the item was ever stored whole."""
     return tx.execute(_STATE, {"of": item_id}).scalar() in (QUEUED, DONE)
+
+
+def is_queued(tx: Connection, item_id: bytes) -> bool:
+    """Whether the item waits for a link."""
+    return tx.execute(_STATE, {"of": item_id}).scalar() == QUEUED
 
 
 def parcels(tx: Connection, state: str) -> list[Parcel]:
@@ -204,6 +211,12 @@ def readers(tx: Connection, envelope_id: bytes) -> list[bytes]:
     return list(tx.execute(query.distinct()).scalars())
 
 
+def may_fetch(tx: Connection, envelope_id: bytes, terminal_id: bytes) -> bool:
+    """Whether the body is for this terminal: it has the envelope, or a wrap that was added to it, in its inbox."""
+    query = select(INBOX.c.position).where(INBOX.c.envelope_id == envelope_id, INBOX.c.terminal_id == terminal_id)
+    return tx.execute(query.where(INBOX.c.kind.in_(WITH_BODY)).limit(1)).scalar() is not None
+
+
 def set_hop(tx: Connection, envelope_id: bytes, post: str, state: str, now: int) -> None:
     """Note how far an envelope of this post has come on its way to `post`."""
     if tx.execute(_SET_HOP, {"of": envelope_id, "at_post": post, "to_state": state, "to_at": now}).rowcount == 0:
@@ -216,6 +229,12 @@ def move_hops(tx: Connection, moved: Iterable[tuple[bytes, str, str]], now: int)
         _SET_HOP,
         [{"of": envelope_id, "at_post": post, "to_state": state, "to_at": now} for envelope_id, post, state in moved],
     )
+
+
+def expire_hop(tx: Connection, envelope_id: bytes, post: str, now: int) -> None:
+    """Note that an envelope was given up on its way to `post`, unless it is known to have come there."""
+    way = update(HOPS).where(HOPS.c.envelope_id == envelope_id, HOPS.c.post == post)
+    tx.execute(way.where(HOPS.c.state.in_(("queued", "relayed"))).values(state="expired", at=now))
 
 
 def hops(tx: Connection, envelope_id: bytes) -> list[tuple[str, str, int]]:

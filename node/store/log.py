@@ -8,6 +8,7 @@ from functools import cache
 
 from sqlalchemy import Connection, Delete, Insert, Table, bindparam, delete, func, insert, select
 
+from ledger.block import decode_record
 from ledger.merkle import leaf_hash
 from node.store.tables import BLOCKS, COSIGNATURES, EVIDENCE, LEAVES, META, NOTES, SIGN_STATE
 
@@ -92,6 +93,26 @@ def blocks(tx: Connection, start: int, limit: int) -> list[StoredBlock]:
 def is_block_end(tx: Connection, size: int) -> bool:
     """Whether a block of the log ends at `size`."""
     return tx.execute(select(BLOCKS.c.size).where(BLOCKS.c.size == size)).scalar() is not None
+
+
+def end_before(tx: Connection, time: int, size: int) -> int:
+    """The end of the last block whose time is before `time`, of those that end at or below `size`; 0 if there is none.
+
+    Block times never go back.
+    """
+    low, high = 0, size
+    while low < high:
+        middle = (low + high + 1) // 2
+        end = _last_end(tx, middle)
+        if end == 0 or decode_record(leaves(tx, end - 1, end)[0]).time < time:
+            low = middle
+        else:
+            high = end - 1
+    return _last_end(tx, low)
+
+
+def _last_end(tx: Connection, size: int) -> int:
+    return tx.execute(select(func.max(BLOCKS.c.size)).where(BLOCKS.c.size <= size)).scalar() or 0
 
 
 def all_blocks(tx: Connection) -> Iterator[StoredBlock]:

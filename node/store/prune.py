@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping
 
 from sqlalchemy import Connection, Select, delete, exists, func, insert, or_, select
 
-from node.store.courier import DONE, INTAKE
+from node.store.courier import DONE, INTAKE, WITH_BODY
 from node.store.tables import (
     ALARMS,
     BODIES,
@@ -83,7 +83,7 @@ def _prune_bodies(tx: Connection, kept_since: int) -> int:
     """A body is needed while an item with it is under way or young, or a terminal may still fetch it."""
     of_item = ITEMS.c.envelope_id == BODIES.c.envelope_id
     is_needed = exists().where(of_item, or_(ITEMS.c.state != DONE, ITEMS.c.at >= kept_since))
-    is_read = exists().where(INBOX.c.envelope_id == BODIES.c.envelope_id, INBOX.c.kind == 1)
+    is_read = exists().where(INBOX.c.envelope_id == BODIES.c.envelope_id, INBOX.c.kind.in_(WITH_BODY))
     return _remove(
         tx, BODIES.c.envelope_id, select(BODIES.c.envelope_id).where(BODIES.c.whole.is_(True), ~is_needed, ~is_read)
     )

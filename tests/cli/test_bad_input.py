@@ -121,10 +121,10 @@ def test_a_text_that_is_not_utf8(dutabarta: Commands, text: bytes) -> None:
 def test_an_oversized_attachment_states_the_limit(dutabarta: Commands, tmp_path: Path) -> None:
     huge = tmp_path / "huge"
     with huge.open("wb") as file:
-        file.truncate((64 << 20) + 1)
+        file.truncate((512 << 20) + 1)
     said = dutabarta.send("DHA", "DEL", "--attach", huge)
     refused(said, 1, "attachment-too-large")
-    assert "64 MiB" in said.err
+    assert "512 MiB" in said.err
     nothing_done(dutabarta)
 
 

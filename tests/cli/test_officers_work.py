@@ -164,3 +164,42 @@ def test_at_headquarters_the_lower_key_begins_a_reinstatement(dutabarta: Command
             dutabarta("officer", "suspend", "karim", *dutabarta.at("DHA"))
     assert sorted(one.code for one in tried.values()) == [0, 1]
     assert "[other-author]" in "".join(one.err for one in tried.values())
+
+
+def test_a_terminal_is_zeroized_once_the_post_is_named(dutabarta: Commands) -> None:
+    place = dutabarta.at("DEL")
+    folder = dutabarta.home("DEL") / "terminals" / "first"
+    asked = dutabarta("officer", "zeroize", *place)
+    assert asked.code == 1 and "not-confirmed" in asked.err and (folder / "keystore").exists()
+    done = dutabarta("officer", "zeroize", "--yes", *place, "--json").data
+    assert (done["state"], done["statement"], done["file"]) == ("zeroized", "entered", None) and not folder.exists()
+    assert "no-terminal" in dutabarta("officer", "zeroize", "--yes", *place).err
+
+
+def test_a_supervisor_retires_a_terminal(dutabarta: Commands) -> None:
+    officers = dutabarta("officer", "list", *dutabarta.at("DEL"), "--json").data["officers"]
+    terminal_id = next(one["terminals"][0] for one in officers if one["name"] != "(first)")
+    retired = dutabarta("terminal", "retire", terminal_id, *dutabarta.at("DEL"), "--json").data
+    assert (retired["terminal_id"], retired["state"]) == (terminal_id, "retired")
+    assert dutabarta("terminal", "retire", "xyz", *dutabarta.at("DEL")).code == 2
+
+
+def test_a_shift_is_taken_and_handed_over(dutabarta: Commands, tmp_path: Path) -> None:
+    first, second, file = dutabarta.at("DEL"), dutabarta.at("DEL", "second"), tmp_path / "shift.json"
+    for place in (first, second):
+        dutabarta("officer", "list", *place)
+    assert dutabarta("officer", "handover", *first, "--json").data["on_duty"] is None
+    dutabarta("officer", "handover", "--take", "--out", file, *first, "--json")
+    assert dutabarta("officer", "approve", file, *second, "--json").data["state"] == "entered"
+    cable_id = dutabarta.send("DHA", "DEL").data["envelope_id"]
+    for place in (first, second):
+        dutabarta("cable", "list", *place)
+    offered = dutabarta("officer", "handover", "--to", "second", "--out", file, *first, "--json").data
+    assert offered["on_duty"]["name"] == "(first)" and offered["unacknowledged"] == [cable_id]
+    assert dutabarta("officer", "handover", "--show", file, *second, "--json").data["missing_here"] == []
+    accepted = dutabarta("officer", "handover", "--accept", file, *second, "--json").data
+    assert (accepted["state"], accepted["on_duty"]["name"]) == ("handed over", "(second)")
+    duty = {one["name"]: one["on_duty"] for one in dutabarta("officer", "list", *first, "--json").data["officers"]}
+    assert duty == {"(first)": False, "(second)": True}
+    assert dutabarta("officer", "handover", "--to", "second", *first).code == 2
+    assert dutabarta("officer", "handover", "--accept", file, "--take", *first).code == 2

@@ -61,7 +61,7 @@ def test_bengali_is_carried_as_typed() -> None:
         ({"references": ("x" * 513,)}, "too-long"),
         ({"paragraphs": ("x",) * 2001}, "too-many"),
         ({"paragraphs": ("x" * (1 << 20),)}, "too-long"),
-        ({"relations": (Relation(5, HASH),)}, "bad-field"),
+        ({"relations": (Relation(6, HASH),)}, "bad-field"),
         ({"relations": (Relation(1, b""),)}, "bad-field"),
         ({"attachments": (Attachment("", "", 0, HASH),)}, "bad-field"),
         ({"attachments": (Attachment("a", "", 0, b""),)}, "bad-field"),
@@ -78,11 +78,11 @@ def test_a_field_out_of_bounds_is_named(changes: dict[str, object], code: str) -
 
 def test_the_limit_of_attachments_is_stated() -> None:
     half = Attachment("a", "", MAX_CONTENT // 2 + 1, HASH)
-    with pytest.raises(Refused, match="64 MiB") as caught:
+    with pytest.raises(Refused, match="512 MiB") as caught:
         check_draft(plain_draft(attachments=(half, half)))
     assert caught.value.code == "attachment-too-large"
-    assert caught.value.params["limit"] == 64
-    assert "64 MiB" in caught.value.hint
+    assert caught.value.params["limit"] == 512
+    assert "512 MiB" in caught.value.hint
 
 
 def released(**changes: object) -> Inner:

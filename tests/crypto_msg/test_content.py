@@ -51,7 +51,8 @@ def test_padme_hides_all_but_the_leading_bits(length: int) -> None:
 
 
 def test_the_longest_stream_is_within_the_limit() -> None:
-    longest = padded_length(content.MAX_CONTENT + (content.MAX_CONTENT >> 8) + 1024, 22)
+    blocks = (content.MAX_CONTENT >> 17) + 2  # of 128 KiB, three bytes before each (RFC 8878 §3.1.1.2)
+    longest = padded_length(content.MAX_CONTENT + 3 * blocks + 32, 22)
     assert is_padded_length(longest) and longest == content.MAX_PADDED
     assert not is_padded_length(longest + 1) and not is_padded_length(4095) and not is_padded_length(4097)
 

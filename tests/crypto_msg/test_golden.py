@@ -16,7 +16,7 @@ from crypto_msg.wire import CODEC, Draft, Prekey, encode_draft
 from keys import prekey as xwing
 from keys.public import PublicKey
 from keys.signing import DirectVerifier
-from ledger.records import Officer, Post, Terminal
+from ledger.records import Officer, Post, Shift, Terminal
 from protos import cable_pb2
 
 GOLDEN: dict[str, Any] = json.loads((Path(__file__).parents[1] / "golden" / "cable-v1.json").read_text("utf-8"))
@@ -52,6 +52,9 @@ class Records:
 
     def officer_of_key(self, key_id: bytes) -> Officer | None:
         return next((one for one in self.officers if one.key.key_id == key_id), None)
+
+    def shift(self, code: str) -> Shift | None:
+        return None
 
 
 def _key(value: dict[str, Any]) -> PublicKey:

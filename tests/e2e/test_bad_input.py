@@ -144,9 +144,9 @@ def text_not_utf8(world: World) -> Ended:
 def oversized_attachment(world: World) -> Ended:
     path = world.folder / "film.bin"
     with path.open("wb") as file:
-        file.truncate((64 << 20) + 1)
+        file.truncate((512 << 20) + 1)
     ended = world.send("rafiq", "WAS", "--attach", path)
-    assert "64 MiB" in ended.err or str(64 << 20) in ended.err, ended.err
+    assert "512 MiB" in ended.err or str(512 << 20) in ended.err, ended.err
     return ended
 
 

@@ -87,6 +87,9 @@ def test_an_approval_of_another_network_does_not_hold(machine: Machine, refuses:
         ({"mission_quorum": 7}, "bad-parameters"),
         ({"slot_seconds": 0}, "bad-parameters"),
         ({"stale_seconds": 59}, "bad-parameters"),
+        ({"answer_seconds": (600, 600, 600)}, "bad-parameters"),
+        ({"answer_seconds": (86_400, 600, 600, 59)}, "bad-parameters"),
+        ({"answer_seconds": (86_400, 600, 600, 30 * 86_400 + 1)}, "bad-parameters"),
         ({"cosign_seconds": 2**32 - 1}, "bad-parameters"),
     ],
 )

@@ -8,11 +8,20 @@ from hypothesis import strategies as st
 
 from node.api.limits import Limits
 from node.comet.profiles import PROFILES
-from node.config import EngineSettings, NodeConfig, format_config, load_config, parse_config, save_config
+from node.config import (
+    CourierSettings,
+    EngineSettings,
+    NodeConfig,
+    format_config,
+    load_config,
+    parse_config,
+    save_config,
+)
 from protos.errors import DutabartaError, Malformed, Unavailable
 
 SMALL = 'post = "DHA"\nlisten = "127.0.0.1:7400"\naddress = "dha.example:7400"\n'
 addresses = st.builds(lambda port: f"127.0.0.1:{port}", st.integers(1, 65535))
+codes = st.text("ABCXYZ", min_size=3, max_size=3)
 configs = st.builds(
     NodeConfig,
     post=st.text("ABCXYZ", min_size=3, max_size=3),
@@ -26,6 +35,8 @@ configs = st.builds(
         profile=st.sampled_from(sorted(PROFILES)),
         peers=st.dictionaries(st.text("ABCXYZ", min_size=3, max_size=3), addresses, max_size=3),
     ),
+    courier=st.builds(CourierSettings, link_kbit=st.integers(0, 10**6), is_relay=st.booleans())
+    | st.builds(CourierSettings, relays=st.dictionaries(codes, codes, max_size=3)),
     limits=st.builds(Limits, calls_per_second=st.integers(1, 10**6), unary_seconds=st.integers(1, 600)),
 )
 

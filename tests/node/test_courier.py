@@ -150,6 +150,32 @@ def test_headquarters_carries_for_a_post_that_is_long_away() -> None:
     assert one.parcels == ()
 
 
+def named_relay(*queued: Parcel) -> Sender:
+    return Sender("DEL", "DHA", lambda: 0.5, queued=queued, relays={"LON": "PAR"})
+
+
+def test_a_named_relay_carries_for_a_post_that_is_long_away() -> None:
+    one = named_relay(parcel(1))
+    assert one.linked("DHA", 0) == [] and one.linked("PAR", 0) == []
+    assert one.tick(RELAY_AFTER_SECONDS - 1, 0) == []
+    assert one.tick(RELAY_AFTER_SECONDS, 0) == [act.SendOffer("PAR", parcel(1).item_id)]
+
+
+def test_while_the_named_relay_is_away_it_is_headquarters() -> None:
+    one = named_relay(parcel(1))
+    one.linked("DHA", 0)
+    assert one.tick(RELAY_AFTER_SECONDS, 0) == [act.SendOffer("DHA", parcel(1).item_id)]
+    assert one.linked("PAR", RELAY_AFTER_SECONDS) == [], "it is under way"
+    again = one.unlinked("DHA", RELAY_AFTER_SECONDS + 1)
+    assert again == [act.SendOffer("PAR", parcel(1).item_id)]
+
+
+def test_a_named_relay_gets_nothing_for_others() -> None:
+    one = Sender("DEL", "DHA", lambda: 0.5, queued=[parcel(1)], relays={"TYO": "PAR"})
+    one.linked("PAR", 0)
+    assert one.tick(RELAY_AFTER_SECONDS, 0) == []
+
+
 def test_a_linked_post_gets_its_items_itself() -> None:
     one = sender(16, parcel(1))
     one.linked("DHA", 0)

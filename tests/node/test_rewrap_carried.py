@@ -11,7 +11,7 @@ from crypto_msg.nak import Reason, make_nak
 from crypto_msg.wire import Nak
 from node.courier import ItemKind
 from protos.errors import DutabartaError
-from support.posts import SUPERVISORS, eventually
+from support.posts import PASSPHRASE, SUPERVISORS, eventually
 from support.processes import Exercise
 from terminal.compose import Composition
 from terminal.terminal import Terminal
@@ -68,3 +68,23 @@ def test_a_node_takes_only_what_its_terminal_has_signed(posts: Exercise) -> None
             assert caught.value.code == code
         with pytest.raises(DutabartaError):
             desk.put_receipt(foreign, ItemKind.REWRAP, bytes(32), b"")
+
+
+def test_a_terminal_enrolled_later_gets_a_cable_of_before(posts: Exercise) -> None:
+    """By the command line, through both nodes: carried, the body fetched, the act anchored at the sender's post."""
+    sent = posts.send("DEL", "first", "DHA").data
+    eventually(lambda: sent["envelope_id"] in [one.envelope_id.hex() for one in posts.sync("DHA")])
+    posts.enrol("DHA", "late", "drafter,releaser", "SECRET")
+    terminal_id = posts.terminal_folder("DHA", "late").load_keyring(PASSPHRASE).terminal_id.hex()
+    assert posts.sync("DHA", "late") == []
+    posts.must("cable", "rewrap", sent["cable_id"], "--to-terminal", terminal_id, *posts.at("DEL", "first"))
+    eventually(lambda: [one.envelope_id.hex() for one in posts.sync("DHA", "late")] == [sent["envelope_id"]])
+    read = posts.must("cable", "read", sent["cable_id"], *posts.at("DHA", "late"))
+    assert read["paragraphs"] == ["Text.\n"] and read["doubts"] == []
+    eventually(lambda: posts.rows("DEL", "SELECT kind FROM proofs WHERE kind = 'added-wrap'"))
+    assert not posts.status("DHA").alarms and not posts.status("DEL").alarms
+
+
+def test_a_node_takes_an_added_wrap_only_with_its_salt_and_form(posts: Exercise) -> None:
+    with posts.terminal("DEL") as terminal, pytest.raises(DutabartaError):
+        terminal.session.desk.put_receipt(b"junk", ItemKind.ADDED_WRAP, bytes(32), bytes(32))

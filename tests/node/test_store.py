@@ -13,13 +13,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sqlalchemy import insert, select, text
 
+from ledger.entry import encode_leaf
 from ledger.merkle import leaf_hash
+from ledger.wire import BlockRecord
 from node.store import log, tables
 from node.store.database import Database, StoreFailed, sqlite_url
 from node.store.log import SignState, StoredBlock
 from node.store.tables import META, METADATA
 from protos.errors import Malformed
 
+Steps = list[tuple[int, int]]
 FILL = """
 import sys
 from pathlib import Path
@@ -232,3 +235,23 @@ def test_killed_at_a_write_point_every_unit_is_whole_or_absent(tmp_path: Path, p
             kept = [log.meta(tx, f"{name}{i}") is not None for name in "ab"]
             assert kept[0] == kept[1]
             assert kept[0] or i not in done
+
+
+@given(st.lists(st.tuples(st.integers(0, 3), st.integers(0, 3)), min_size=1, max_size=12), st.integers(-1, 40))
+def test_the_last_block_before_a_time_is_found(
+    tmp_path_factory: pytest.TempPathFactory, steps: Steps, time: int
+) -> None:
+    """`steps`: for each block its number of entries, and how much later than the one before it is."""
+    store = Database.open_file(tmp_path_factory.mktemp("store") / "node.db")
+    ends, start, at = [], 0, 0
+    with store.write() as tx:
+        for entries, later in steps:
+            at += later
+            leaves = (*(b"\x01%d" % (start + n) for n in range(entries)), encode_leaf(BlockRecord(at, (), bytes(32))))
+            log.append_block(tx, log.StoredBlock(start, leaves, bytes(32)))
+            start += len(leaves)
+            ends.append((start, at))
+        for size in range(start + 1):
+            known = [end for end, when in ends if end <= size and when < time]
+            assert log.end_before(tx, time, size) == max(known, default=0)
+    store.close()

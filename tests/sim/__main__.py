@@ -19,8 +19,10 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--posts", type=int, default=9)
     parser.add_argument("--mode", type=Mode, choices=list(Mode), help="who orders; by default as the seed has it")
+    parser.add_argument("--days", type=int, default=0, help="days of outages instead of minutes of chaos")
     asked = parser.parse_args()
-    world = World(Plan.of(asked.seed, asked.posts, asked.mode))
+    by_days = asked.days and Plan.of_days(asked.seed, asked.posts, asked.days)
+    world = World(by_days or Plan.of(asked.seed, asked.posts, asked.mode))
     print(world.plan)
     started = time.monotonic()
     try:

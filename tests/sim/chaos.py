@@ -28,7 +28,7 @@ class Chaos:
         """Good links. HQ may die yet as the last cosignatures come in."""
         self.world.is_chaos = False
         self.world.network.weather = CALM
-        self._set_cut(set())
+        self.set_cut(set())
         for _ in range(self.random.choice((0, 0, 3))):
             self.world.time.after(self.random.uniform(0, 30), lambda: self.world.kill(self.world.headquarters, 0))
 
@@ -44,9 +44,10 @@ class Chaos:
         if self.random.random() < 0.5:
             island = set(self.random.sample(posts, self.random.randint(1, len(posts) // 2)))
             cut = {frozenset((a, b)) for a in island for b in posts if b not in island}
-        self._set_cut(cut)
+        self.set_cut(cut)
 
-    def _set_cut(self, cut: set[frozenset[str]]) -> None:
+    def set_cut(self, cut: set[frozenset[str]]) -> None:
+        """Exactly these pairs of posts do not reach each other."""
         changed = cut ^ self.world.network.cut
         self.world.network.cut = cut
         for pair in sorted(changed, key=sorted):

@@ -26,6 +26,10 @@ class Officers:
             code: Terminal(code, world.base, world.random, world.verifier, code == forgets) for code in world.base.desks
         }
         self.drawers: dict[str, list[Deposit]] = {code: [] for code in self.terminals}
+        self.patience = float("inf")
+        """Seconds after which an addressee without DELIVERED is put on the cable's exception list."""
+        self.released_at: dict[bytes, float] = {}
+        self.exceptions: set[tuple[bytes, str]] = set()
 
     def cables(self) -> list[SentCable]:
         """Every cable released anywhere."""
@@ -38,6 +42,7 @@ class Officers:
         checkpoint = node.chain.checkpoint(node.follower.final)
         terminal, drawer = self.terminals[node.code], self.drawers[node.code]
         drawer += terminal.look(node.disk, KnownStates(node), checkpoint.size, checkpoint.root)
+        self._give_up(terminal)
         while drawer:
             node.enter(drawer[0].items, drawer[0].body, drawer[0].anchored)
             drawer.pop(0)
@@ -51,11 +56,31 @@ class Officers:
             self.world.time.after(3, self.release)
             return
         others = [one for one in desks if one != code]
-        addressees = sorted(self.random.sample(others, self.random.choice((1, 1, 2, 3, min(20, len(others))))))
+        self._send(node, sorted(self.random.sample(others, self.random.choice((1, 1, 2, 3, min(20, len(others)))))))
+
+    def send_circular(self) -> None:
+        """HQ writes to all."""
+        node = self.world.nodes[self.world.headquarters]
+        if node is None or node.follower.final < self.world.base.size:
+            self.world.time.after(60, self.send_circular)
+            return
+        self._send(node, sorted(one for one in self.terminals if one != node.code))
+
+    def _send(self, node: SimPost, addressees: list[str]) -> None:
+        code = node.code
         size, text = node.follower.final, "x" * self.random.choice((10, 1000, 30_000))
         state = node.chain.machine.state_at(size)
         deposit = self.terminals[code].release(state, size, addressees, self.random.randint(1, 4), text)
         self.drawers[code].append(deposit)
+        self.released_at[deposit.items[0].envelope_id] = self.world.time.now
+
+    def _give_up(self, terminal: Terminal) -> None:
+        """What nobody has receipted for so long stands on the exception list, where an officer sees it."""
+        now = self.world.time.now
+        for cable in terminal.sent.values():
+            if now - self.released_at[cable.envelope_id] > self.patience:
+                missing = set(cable.addressees) - terminal.receipts.get(cable.envelope_id, set())
+                self.exceptions.update((cable.envelope_id, one) for one in missing)
 
     def proved(self, code: str, item_hash: bytes, proof: bytes) -> None:
         """The originating node sends a cable's proof to every addressee's node."""

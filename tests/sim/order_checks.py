@@ -30,7 +30,7 @@ def engine_problems(world: World) -> Iterator[str]:
 
 def log_problems(world: World) -> Iterator[str]:
     """The log is what was ordered, and what anybody was told about it is true."""
-    for code in world.posts():
+    for code in sorted(set(world.posts()) - world.dead):
         disk = world.disks[code]
         lost = [one.hex()[:8] for one in world.acknowledged if disk.index_of(one) is None]
         if lost:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from random import Random
 
@@ -22,6 +22,9 @@ class Mode(StrEnum):
 
 ROTA = (Mode.SOLO, Mode.COMET, Mode.CHANGE, Mode.COMET)
 COUNCILS = (4, 4, 5, 4, 6, 7)
+DAY = 86_400.0
+CABLES_A_DAY = 24
+SATELLITE = Weather(loss=0.05, duplication=0.01, least_delay=0.3, most_delay=0.9)
 
 
 def mode_of(seed: int) -> Mode:
@@ -56,6 +59,26 @@ class Plan:
     outages: bool
     """Whether validators are down together, at times too many of them."""
     governance_seconds: float
+    days: int = 0
+    """0: minutes of chaos. Else so many days of posts that come and go, looked at every minute."""
+
+    @property
+    def tick_seconds(self) -> float:
+        """How often a node looks around."""
+        return 60.0 if self.days else 1.0
+
+    @classmethod
+    def of_days(cls, seed: int, posts: int, days: int) -> Plan:
+        """Days over satellite links with outages of hours and days; HQ orders."""
+        return replace(
+            cls.of(seed, posts, Mode.SOLO),
+            cables=CABLES_A_DAY * days,
+            chaos_seconds=days * DAY,
+            weather=SATELLITE,
+            crash_chance=0.0,
+            governance_seconds=DAY,
+            days=days,
+        )
 
     @classmethod
     def of(cls, seed: int, posts: int, mode: Mode | None = None) -> Plan:
@@ -87,4 +110,5 @@ class Plan:
     @property
     def again(self) -> str:
         """The command that repeats it."""
-        return f"python -m tests.sim --seed {self.seed} --posts {self.posts} --mode {self.mode}"
+        again = f"python -m tests.sim --seed {self.seed} --posts {self.posts}"
+        return f"{again} --days {self.days}" if self.days else f"{again} --mode {self.mode}"

@@ -16,6 +16,7 @@ from sim.disk import Disk
 from sim.network import Clock, Network
 from sim.officers import Officers
 from sim.order import IdealOrder
+from sim.outages import Outages
 from sim.plan import Mode, Plan, council_of
 from sim.post import SimPost
 from sim.roots import Roots
@@ -62,6 +63,7 @@ class World:
         self.steady = set(self.base.founded.state.network().validators)
         self.order: IdealOrder | None = None
         self.roots = Roots(self)
+        self.dead: set[str] = set()
         self.crashes = 0
         self.is_chaos = True
         self._down_until: dict[str, float] = {}
@@ -121,21 +123,21 @@ class World:
 
     def live_through_chaos(self) -> None:
         """Everybody starts, cables are released, links are bad and nodes die; then the network is calm again."""
-        chaos = Chaos(self)
+        chaos = Outages(self) if self.plan.days else Chaos(self)
         chaos.begin()
         for code in self.posts():
             self._begin(code)
         for _ in range(self.plan.cables):
             self.time.after(self.random.uniform(5, self.plan.chaos_seconds), self.officers.release)
-        self.every(1.0, self._follow_ledger)
-        self.every(1.0, self.roots.tick)
+        self.every(self.plan.tick_seconds, self._follow_ledger)
+        self.every(self.plan.tick_seconds, self.roots.tick)
         self.every(0.7, self._order_tick)
         self.live(self.plan.chaos_seconds)
         chaos.end()
 
     def _begin(self, code: str) -> None:
         self._boot(code)
-        self.every(1.0, lambda: self._tick(code))
+        self.every(self.plan.tick_seconds, lambda: self._tick(code))
 
     def _order_tick(self) -> None:
         if self.order is not None:
@@ -177,7 +179,7 @@ class World:
 
     def _boot(self, code: str) -> None:
         self.nodes[code] = None
-        if code not in self.keys:
+        if code not in self.keys or code in self.dead:
             return
         if self.time.now < self._down_until.get(code, 0):
             self.time.after(1.0, lambda: self._boot(code))

@@ -19,7 +19,7 @@ from keys.prekey import Prekey
 from keys.public import SUITE_DUAL, SUITE_ED25519
 from keys.purpose import Purpose
 from keys.signing import DirectVerifier, SoftwareSigner
-from ledger.records import Officer, Post, Terminal
+from ledger.records import Officer, Post, Shift, Terminal
 from ledger.roles import Clearance, Role
 
 NETWORK_ID = sha256(b"a network for tests of cables").digest()
@@ -52,6 +52,7 @@ class World:
 
     seats: dict[str, Seat] = field(default_factory=dict)
     codes: dict[str, Post] = field(default_factory=dict)
+    shifts: dict[str, Shift] = field(default_factory=dict)
     randomness: pseudo.Random = field(default_factory=lambda: pseudo.Random(82))
 
     def random(self, size: int) -> bytes:
@@ -98,6 +99,9 @@ class World:
     def officer_of_key(self, key_id: bytes) -> Officer | None:
         found = next((one.officer for one in self.seats.values() if one.key_id == key_id), None)
         return found if found is not None and found.is_active else None
+
+    def shift(self, code: str) -> Shift | None:
+        return self.shifts.get(code)
 
     def recipients(self, posts: Sequence[str], classification: int) -> list[Recipient]:
         terminals = [one for one in self.seats.values() if one.terminal.post in posts]

@@ -11,9 +11,11 @@ from pathlib import Path
 
 from cli import founding
 from cli.plan import Plan, PlannedPost
+from crypto_msg.addition import read_added_wrap
 from crypto_msg.anchor import cable_item_hash
 from crypto_msg.cable import Kind
 from crypto_msg.envelope import check_head, decode_head, encode_head, read_outer, verify_body
+from crypto_msg.escalation import read_sealed_escalation
 from crypto_msg.nak import read_nak
 from crypto_msg.prekey import bundle_hash, current_prekey
 from crypto_msg.receipt import read_receipt, read_sealed_receipt
@@ -23,7 +25,7 @@ from crypto_msg.wraps import split_head
 from keys.keystore import Cost
 from keys.purpose import Purpose
 from keys.signing import CachingVerifier, DirectVerifier
-from ledger.block import is_record
+from ledger.block import decode_record, is_record
 from ledger.bodies import Batch
 from ledger.checkpoint import Checkpoint, make_note, sign_checkpoint
 from ledger.cosignature import cosign, cosigner_name
@@ -34,6 +36,7 @@ from ledger.network_policy import policy_of
 from ledger.proof import ItemProof, batch_tree, item_leaf, make_item_proof
 from ledger.trust import make_trust
 from ledger.wire import CODEC as LEDGER
+from ledger.wire import StateProof
 from node.client import TlsIdentity
 from node.config import DATABASE_FILE
 from node.modules import MODULES
@@ -43,7 +46,7 @@ from node.shell.itemchecks import ItemChecks
 from node.store import log
 from node.store.database import Database
 from node.wire import EntryResult, Hop, HotlineFrame, Inbox, InboxItem, Opening, Present, Status, Track
-from protos.errors import Unavailable
+from protos.errors import Refused, Unavailable
 from terminal.folder import Folder
 from terminal.terminal import Terminal, open_terminal
 
@@ -233,6 +236,16 @@ class FakeDesk:
         settled = machine.settled_at(exactly or machine.size)
         return LEDGER.encode(machine.prove_settled(settled, tuple(keys), self.ministry.note()))
 
+    def block_before(self, time: int, at_least: int = 0) -> bytes:
+        self._called("block_before")
+        ministry = self.ministry
+        records = [(end, leaf) for end, leaf in enumerate(ministry.leaves, 1) if is_record(leaf)]
+        ends = [end for end, leaf in records if decode_record(leaf).time < time]
+        if not ends:
+            raise Refused("before-the-ledger", "too early", hint="1")
+        path = ministry.machine.tree.inclusion(ends[-1] - 1, ministry.machine.size)
+        return LEDGER.encode(StateProof(ministry.note(), ministry.leaves[ends[-1] - 1], path, (), ends[-1] - 1))
+
     def consistency(self, old_size: int, new_size: int) -> tuple[bytes, ...]:
         self._called("consistency")
         return tuple(self.ministry.machine.tree.consistency(old_size, new_size))
@@ -262,13 +275,23 @@ class FakeDesk:
         serials = self.ministry.serials[f"{self.post}{year}"]
         return serials.setdefault(cable_id, len(serials) + 1)
 
-    def put_cable(self, head: bytes, body: Iterable[bytes], body_length: int, anchor_salt: bytes) -> bytes:
+    def put_cable(
+        self,
+        head: bytes,
+        body: Iterable[bytes],
+        body_length: int,
+        anchor_salt: bytes,
+        again: Iterable[bytes] = (),
+    ) -> bytes:
         self._called("put_cable")
         ministry, whole = self.ministry, decode_head(head)
         state, data = ministry.machine.state, b"".join(body)
         assert len(data) == body_length
         check_head(whole, ministry.machine.network_id, state.terminal(self.terminal_id), DirectVerifier())
         verify_body(whole, data)
+        for terminal_id in again:
+            cut = encode_head(split_head(whole, [terminal_id]))
+            ministry.deliver(terminal_id, 1, cut, whole.envelope_id, self.post, body_length)
         if whole.envelope_id in ministry.bodies:
             return whole.envelope_id
         ministry.bodies[whole.envelope_id] = data
@@ -298,7 +321,7 @@ class FakeDesk:
     def put_receipt(self, content: bytes, kind: int, envelope_id: bytes, salt: bytes) -> bytes:
         self._called("put_receipt")
         ministry = self.ministry
-        if kind in (5, 6):
+        if kind in (5, 6, 8, 9):
             self._carry(asking_item(kind, content, self.post, ministry.machine.state), content, kind)
             return envelope_id
         if kind == 3:
@@ -312,11 +335,17 @@ class FakeDesk:
     def _carry(self, asking: Asking, content: bytes, kind: int) -> None:
         """What the nodes do with a NAK or a re-wrap: a second one of the same bytes goes nowhere."""
         ministry, item = self.ministry, asking.item
-        assert asking.signer_id == self.terminal_id
+        assert asking.signer_id == (b"" if kind == 8 else self.terminal_id)
         ItemChecks(ministry.machine.network_id, DirectVerifier()).check(item, ministry.machine.state)
         if item.parcel.item_id in ministry.carried:
             return
         ministry.carried.add(item.parcel.item_id)
+        if kind == 8:
+            ministry.deliver(read_sealed_escalation(content).terminal_id, kind, content, b"", self.post)
+            return
+        if kind == 9:
+            ministry.deliver(read_added_wrap(content)[0].terminal_id, kind, content, item.envelope_id, self.post)
+            return
         whole = read_nak(content) if kind == 5 else read_rewrap(content)
         ids = [whole.terminal_id] if isinstance(whole, Rewrap) else [whole.origin_terminal_id]
         if isinstance(whole, Nak) and whole.envelope_id:

@@ -151,9 +151,9 @@ class TestNetwork:
         others: Iterable[SoftwareSigner] = (),
         codec: Codec = CODEC,
     ) -> bytes:
-        """A signed leaf. Dual keys sign for governance (no author) or enrolment, Ed25519 keys for entry."""
+        """A signed leaf. Dual keys sign for governance (no author), shift or enrolment, Ed25519 keys for entry."""
         data = encode_entry(kind, sequence, body, codec)
-        dual = Purpose.GOVERNANCE if author is None else Purpose.ENROLMENT
+        dual = Purpose.GOVERNANCE if author is None else _DUAL_PURPOSE.get(kind, Purpose.ENROLMENT)
         signers = [*([] if author is None else [author]), *others]
         signatures = [
             sign_entry(data, one, self.network_id, dual if one.public_key.suite == SUITE_DUAL else Purpose.ENTRY)
@@ -274,6 +274,9 @@ class TestNetwork:
             for one in codes
         ]
         return make_note(checkpoint, *logs, *cosignatures).encode()
+
+
+_DUAL_PURPOSE = {"shift-changed": Purpose.SHIFT}
 
 
 # --- keys ------------------------------------------------------------------------------------------------

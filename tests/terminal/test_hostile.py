@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from cli.cable_json import cable_text, list_text, read_json
+from cli.cable_json import cable_text, list_json, list_text, read_json
 from crypto_msg.cable import Addressee
 from crypto_msg.prekey import bundle_for, bundle_hash, make_bundle
 from crypto_msg.receipt import ReceiptKind, make_receipt, seal_receipt
@@ -413,4 +413,4 @@ def test_a_subject_cannot_fake_what_stands_around_it(officer: Officers) -> None:
     record = sender.send(replace(composition(), subject="Visit\x1b[2K\nUNCLASSIFIED"))
     shown = cable_text(read_json(sender, record, {}))
     assert "\x1b" not in shown and "\nUNCLASSIFIED" not in shown and "not yet anchored" in shown
-    assert "\x1b" not in list_text([record], [])
+    assert "\x1b" not in list_text(list_json(sender, [record], []))

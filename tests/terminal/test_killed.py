@@ -13,11 +13,15 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from sqlalchemy import delete
 
+from crypto_msg.cable import RelationKind
 from support.ministry import PASSPHRASE, FakeDesk, Ministry
-from terminal import failpoint
+from terminal import failpoint, lists
 from terminal.compose import Composition
 from terminal.folder import Folder
+from terminal.linking import INDEXED
+from terminal.schema import link
 from terminal.terminal import Terminal, open_terminal
 
 MOST_POINTS = 200
@@ -91,10 +95,10 @@ class _Telling(FakeDesk):
         self._tell("take_serial", cable_id, year)
         return super().take_serial(cable_id, year)
 
-    def put_cable(self, head: bytes, body, body_length: int, anchor_salt: bytes) -> bytes:  # type: ignore[no-untyped-def]
+    def put_cable(self, head: bytes, body, body_length: int, anchor_salt: bytes, again=()) -> bytes:  # type: ignore[no-untyped-def]
         whole = b"".join(body)
-        self._tell("put_cable", head, [whole], body_length, anchor_salt)
-        return super().put_cable(head, [whole], body_length, anchor_salt)
+        self._tell("put_cable", head, [whole], body_length, anchor_salt, again)
+        return super().put_cable(head, [whole], body_length, anchor_salt, again)
 
     def put_receipt(self, content: bytes, kind: int, envelope_id: bytes, salt: bytes) -> bytes:
         self._tell("put_receipt", content, kind, envelope_id, salt)
@@ -245,3 +249,81 @@ def _expect_opened(terminal: Terminal) -> None:
     assert record.n == 1 and {one.code for one in terminal.alarms()} == {"terminal-behind"}
     with terminal.session.store.transaction() as transaction:
         assert transaction.asks(only_open=False) == []
+
+
+def test_a_cancellation_survives_a_kill_anywhere(ministry: Ministry, sender: Killable, reader: Killable) -> None:
+    """One cancellation goes out, whose mark both sides see, however often either is killed on the way."""
+    sender.run(_send)
+    assert _sweep(sender, _cancel) >= 3
+    assert len(ministry.bodies) == 2
+    assert _sweep(reader, lambda terminal: terminal.sync()) >= 4
+    for killable, box in ((sender, "out"), (reader, "in")):
+        assert killable.run(lambda terminal, box=box: _expect_cancelled(terminal, box))  # type: ignore[misc]
+
+
+def _cancel(terminal: Terminal) -> None:
+    first, *more = terminal.cables("out")
+    if more:
+        terminal.sync()
+    else:
+        terminal.cancel(first.envelope_id)
+
+
+def _expect_cancelled(terminal: Terminal, box: str) -> None:
+    terminal.sync()
+    first, _cancellation = terminal.cables(box)
+    (mark,) = terminal.marks([first])[first.envelope_id]
+    assert mark.kind == RelationKind.CANCELS and mark.refused is None
+
+
+def test_a_withdrawal_survives_a_kill_anywhere(ministry: Ministry, sender: Killable) -> None:
+    """The draft is withdrawn just when its notice is here, and the notice goes out once."""
+    releaser = Killable(ministry, "DHA", "second")
+    sender.run(lambda terminal: terminal.draft(Composition(("DEL",), 2, 3, "Trade", "Text.")))
+    assert _sweep(sender, _withdraw) >= 2
+    assert len(ministry.bodies) == 2
+    assert _sweep(releaser, lambda terminal: terminal.sync()) >= 4
+    for killable in (sender, releaser):
+        assert killable.run(_expect_withdrawn)
+
+
+def _withdraw(terminal: Terminal) -> None:
+    (draft,) = terminal.cables("drafts")
+    assert (draft.state == "withdrawn") == bool(terminal.cables("notices"))
+    if draft.state == "withdrawn":
+        terminal.sync()
+    else:
+        terminal.cancel(draft.envelope_id)
+
+
+def _expect_withdrawn(terminal: Terminal) -> None:
+    assert [one.state for one in terminal.cables()] == ["withdrawn"] and len(terminal.cables("notices")) == 1
+
+
+def test_a_distribution_list_is_changed_wholly_or_not(sender: Killable) -> None:
+    before = {"EAST": ("DEL",)}
+    sender.run(lambda terminal: lists.add(terminal.session, "east", ("DEL",)))
+    for point in range(1, 10):
+        ended = sender.run(lambda terminal: lists.add(terminal.session, "east", ("WAS",)), point)
+        if ended:
+            break
+        assert sender.run(lambda terminal: _expect_lists(terminal, before, {"EAST": ("DEL", "WAS")}))
+    assert ended and sender.run(lambda terminal: _expect_lists(terminal, {"EAST": ("DEL", "WAS")}))
+
+
+def _expect_lists(terminal: Terminal, *allowed: dict[str, tuple[str, ...]]) -> None:
+    assert {one.name: one.addressees for one in lists.show(terminal.session)} in allowed
+
+
+def test_a_store_of_version_1_learns_what_its_cables_say(ministry: Ministry, sender: Killable) -> None:
+    sender.run(_send)
+    sender.run(_cancel)
+    sender.run(_forget_links)
+    assert _sweep(sender, lambda terminal: terminal.cables()) >= 1
+    assert sender.run(lambda terminal: _expect_cancelled(terminal, "out"))
+
+
+def _forget_links(terminal: Terminal) -> None:
+    with terminal.session.store.transaction() as transaction:
+        transaction._connection.execute(delete(link))
+        transaction.set_setting(INDEXED, 0)

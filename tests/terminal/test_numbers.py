@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from crypto_msg.nak import Reason, read_nak
 from support.ministry import Ministry, Officers
 from terminal.asking import ASKED_AT_ONCE, GAP_SECONDS
@@ -9,7 +11,7 @@ from terminal.compose import Composition
 from terminal.records import CableRecord
 from terminal.terminal import Terminal
 
-NAK, REWRAP = 5, 6
+NAK, REWRAP, ENVELOPE = 5, 6, 1
 
 
 def send(sender: Terminal, to: str = "DEL") -> CableRecord:
@@ -17,13 +19,13 @@ def send(sender: Terminal, to: str = "DEL") -> CableRecord:
 
 
 def codes(terminal: Terminal) -> list[str]:
-    return [one.code for one in terminal.alarms() if one.code != "anchor-missing"]
+    return [one.code for one in terminal.alarms() if one.code not in ("anchor-missing", "answer-overdue")]
 
 
 def withhold(ministry: Ministry, reader: Terminal, record: CableRecord) -> None:
     """The node of the reader loses a cable."""
     inbox = ministry.inboxes[reader.session.terminal_id]
-    inbox[:] = [one for one in inbox if one.envelope_id != record.envelope_id]
+    inbox[:] = [one for one in inbox if (one.kind, one.envelope_id) != (ENVELOPE, record.envelope_id)]
 
 
 def asked(ministry: Ministry, terminal: Terminal) -> list[int]:
@@ -45,9 +47,17 @@ def test_a_missing_cable_is_asked_for_by_its_number_and_named(ministry: Ministry
     sender.sync()
     assert codes(sender) == ["cable-asked-for"]
     assert sender.alarms()[0].envelope_id == lost.envelope_id
+    inbox = ministry.inboxes[reader.session.terminal_id]
+    (again,) = [one for one in inbox if (one.kind, one.envelope_id) == (ENVELOPE, lost.envelope_id)]
+    inbox.remove(again)
     reader.sync()
     (alarm,) = [one for one in reader.alarms() if one.code == "cable-missing"]
     assert lost.envelope_id.hex() in alarm.text and codes(reader) == ["cable-missing"]
+    inbox.append(replace(again, position=again.position + 1))
+    assert reader.sync().cables == 1
+    assert codes(reader) == [] and reader.find(lost.cable_id).draft == lost.draft
+    sender.sync()
+    assert codes(sender) == [], "it has DELIVERED"
 
 
 def test_what_was_missing_ends_its_alarms_when_it_comes(ministry: Ministry, officer: Officers) -> None:
@@ -61,6 +71,7 @@ def test_what_was_missing_ends_its_alarms_when_it_comes(ministry: Ministry, offi
     ministry.now += GAP_SECONDS
     reader.sync()
     sender.sync()
+    withhold(ministry, reader, late)
     reader.sync()
     assert codes(reader) == ["cable-missing"]
     ministry.deliver(reader.session.terminal_id, 1, item.content, item.envelope_id, item.origin, item.body_length)

@@ -282,7 +282,7 @@ def test_a_new_day_counts_anew(ministry: Ministry, officer: Officers) -> None:
     reader.publish_prekey()
     hand_in(reader, nak_of(reader, sent))
     sender.sync()
-    assert len(items(ministry, reader, REWRAP)) == 4 and codes(sender) == []
+    assert len(items(ministry, reader, REWRAP)) == 4 and codes(sender) == ["answer-overdue"]
 
 
 def test_a_nak_of_another_network_is_refused(ministry: Ministry, officer: Officers) -> None:

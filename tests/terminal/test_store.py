@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from protos.errors import VerificationFailed
 from support.ministry import Ministry, Officers
-from terminal import asides
+from terminal import asides, partrows
 from terminal.askrows import SENT
 from terminal.compose import Composition
-from terminal.records import OPEN, Aside, Ask, WrapNumber
+from terminal.records import OPEN, Aside, Ask, CableRecord, Sealed, WrapNumber
 from terminal.store import Store
 
 
@@ -91,3 +93,50 @@ def test_a_store_of_version_1_gets_the_new_tables_and_keeps_what_it_has(tmp_path
         assert transaction.envelope_under(SENT, b"t" * 32, 4) == b"e" * 32
         assert transaction.wraps_of(SENT, b"e" * 32)[b"t" * 32].n == 4
     store.close()
+
+
+# --- large contents ---------------------------------------------------------------------------------------------
+
+ENVELOPE_ID = bytes(range(32))
+
+
+@pytest.mark.parametrize("size", [1, 63, 64, 65, 128, 1000])
+def test_bodies_and_attachments_come_back_as_they_were(
+    store: Store, monkeypatch: pytest.MonkeyPatch, size: int
+) -> None:
+    monkeypatch.setattr(partrows, "PART_BYTES", 64)
+    body, files = os.urandom(size), (b"", os.urandom(size), b"end")
+    with store.transaction() as transaction:
+        transaction.add_envelope(ENVELOPE_ID, Sealed(b"head", body))
+        transaction.add_attachments(ENVELOPE_ID, files)
+    with store.transaction() as transaction:
+        kept = transaction.envelope(ENVELOPE_ID)
+        assert kept is not None and (kept.head, bytes(kept.body)) == (b"head", body)
+        assert transaction.attachments(ENVELOPE_ID, 3) == files
+        assert transaction.attachments(ENVELOPE_ID, 0) == ()
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        "DELETE FROM part WHERE number = (SELECT max(number) FROM part)",
+        "DELETE FROM part WHERE number = 0",
+        "UPDATE part SET number = 99 - number",
+        "UPDATE part SET content = (SELECT content FROM part WHERE number = 1)",
+        "UPDATE part SET content = substr(content, 2)",
+    ],
+)
+def test_a_part_that_is_missing_or_moved_is_noticed(store: Store, monkeypatch: pytest.MonkeyPatch, damage: str) -> None:
+    monkeypatch.setattr(partrows, "PART_BYTES", 64)
+    with store.transaction() as transaction:
+        transaction.add_envelope(ENVELOPE_ID, Sealed(b"head", os.urandom(200)))
+    with store._engine.begin() as connection:
+        connection.exec_driver_sql(damage)
+    with store.transaction() as transaction, pytest.raises(VerificationFailed) as caught:
+        transaction.envelope(ENVELOPE_ID)
+    assert caught.value.code == "store-damaged"
+
+
+def test_attachments_of_a_store_of_version_1_stand_in_the_record() -> None:
+    old = CableRecord(box="in", state="new", kind=1, cable_id=bytes(16), draft=b"draft", attachments=(b"file",))
+    assert CableRecord.decode(old.encode()).attachments == (b"file",)
