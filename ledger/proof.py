@@ -29,6 +29,7 @@ BATCH_OF = {
     "receipt": "confidential",
     "added-wrap": "confidential",
     "archive": "confidential",
+    "hotline": "confidential",
     "attestation": "attestation",
 }
 """The kind of batch in which each kind of item stands."""

@@ -130,9 +130,7 @@ def test_only_a_cleared_supervisor_of_the_originating_post_adds(
 
 
 @pytest.mark.parametrize("by", ["first", "second"])
-def test_a_key_that_was_erased_is_there_as_long_as_the_own_prekey(
-    officer: Officers, enrol: Enrol, by: str
-) -> None:
+def test_a_key_that_was_erased_is_there_as_long_as_the_own_prekey(officer: Officers, enrol: Enrol, by: str) -> None:
     sent = send(officer("DHA"))
     officer("DHA", by).sync()
     late = enrol("DEL")
