@@ -1,8 +1,9 @@
-"""What bad links do to what officers see: replays, any order, absences, wrong clocks (cables.md §5, 1, 2, 3, 8)."""
+"""What bad links and lying nodes do to what officers see: cables.md §5, cases 1, 2, 3, 7 and 8."""
 
 from __future__ import annotations
 
 import random
+from collections.abc import Iterable
 from dataclasses import replace
 
 import pytest
@@ -111,3 +112,38 @@ def test_a_clock_wrong_by_years_loses_and_refuses_nothing(
         both["reader"].acknowledge(one.cable_id)
     both["sender"].sync()
     assert {states(both["sender"], one) for one in sent} == {("acknowledged",)}
+
+
+# --- prekeys that change on the way (7) -----------------------------------------------------------------------------
+
+
+def test_a_rotation_that_races_a_cable_keeps_nobody_from_reading(ministry: Ministry, officer: Officers) -> None:
+    """Sealed to the prekey before, to the one of now, and just before the next: all open, whatever came between."""
+    sender, reader = officer("DHA"), officer("DEL")
+    sent = []
+    for number in range(4):
+        sent.append(send(sender, number))
+        reader.publish_prekey()
+    assert reader.sync().cables == len(sent)
+    assert codes(reader) == codes(sender) == set()
+
+
+@pytest.mark.parametrize("lie", ["old", "of a colleague", "withheld"])
+def test_a_lying_node_makes_no_cable_sealed_to_another_bundle(ministry: Ministry, officer: Officers, lie: str) -> None:
+    """The ledger proves which bundle is the current one; who cannot be sealed to is told, and the others read."""
+    sender, reader, colleague = officer("DHA"), officer("DEL"), officer("DEL", "second")
+    old = ministry.bundles[reader.session.keyring.prekeys[-1].bundle_hash]
+    reader.publish_prekey()
+    current = reader.session.keyring.prekeys[-1].bundle_hash
+    own, other = ministry.bundles[current], ministry.bundles[colleague.session.keyring.prekeys[-1].bundle_hash]
+    honest, answer = sender.session.desk.bundles, {"old": (old,), "of a colleague": (other,), "withheld": ()}[lie]
+
+    def bundles(ids: Iterable[bytes]) -> tuple[bytes, ...]:
+        return (*(one for one in honest(ids) if one != own), *answer)
+
+    sender.session.desk.bundles = bundles  # type: ignore[method-assign]
+    sent = send(sender)
+    assert "terminal-left-out" in codes(sender)
+    assert colleague.sync().cables == 1
+    reader.sync()
+    assert sent.envelope_id not in {one.envelope_id for one in reader.cables("in")}
