@@ -109,8 +109,8 @@ def list_cables(place: Place, box: str | None, as_json: bool) -> None:
         _sync(terminal)
         records = terminal.cables(box)
         alarms = terminal.alarms()
-        data = list_json(records, alarms, doubts_about(terminal, records))
-        emit(data, as_json, list_text(data, alarms))
+        doubts = doubts_about(terminal, records)
+        emit(list_json(records, alarms, doubts), as_json, list_text(records, alarms, doubts))
 
 
 @cable.command("read")

@@ -38,7 +38,7 @@ def sent_json(terminal: Terminal, record: CableRecord) -> Json:
     }
 
 
-def list_json(records: Iterable[CableRecord], alarms: Iterable[Aside], doubts: Doubts) -> Json:
+def list_json(records: Iterable[CableRecord], alarms: Iterable[Aside], doubts: Doubts = None) -> Json:
     """The list, oldest first, and what was kept aside. `doubts` is null where they could not be looked for."""
     return {
         "cables": [{**_summary(one), "doubts": _doubts_of(one, doubts)} for one in records],
@@ -89,7 +89,7 @@ def _standing(terminal: Terminal, record: CableRecord) -> Standing | None:
         return None
 
 
-def track_json(record: CableRecord, tracked: Tracked, doubts: Doubts) -> Json:
+def track_json(record: CableRecord, tracked: Tracked, doubts: Doubts = None) -> Json:
     """The state per addressee; the three booleans say what is proved by signed receipts."""
     order = ("delivered", "read", "acknowledged")
     return {
@@ -113,11 +113,11 @@ def track_json(record: CableRecord, tracked: Tracked, doubts: Doubts) -> Json:
     }
 
 
-def list_text(data: Json, alarms: Sequence[Aside]) -> str:
+def list_text(records: Sequence[CableRecord], alarms: Sequence[Aside], doubts: Doubts = None) -> str:
     """One line a cable, and one for each doubt about it."""
     lines = []
-    for one in data["cables"]:
-        lines += [_line(one), *(f"   !  {doubt}" for doubt in one["doubts"] or ())]
+    for one in records:
+        lines += [_line(_summary(one)), *(f"   !  {doubt}" for doubt in _doubts_of(one, doubts) or ())]
     return "\n".join([*lines, *(f"!  {one.code}: {safe_line(one.text)}" for one in alarms)]) or "-"
 
 
