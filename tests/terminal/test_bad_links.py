@@ -9,6 +9,7 @@ from dataclasses import replace
 import pytest
 
 from crypto_msg.cable import Precedence
+from protos.errors import VerificationFailed
 from support.ministry import Ministry, Officers
 from terminal.compose import Composition
 from terminal.records import CableRecord
@@ -128,15 +129,13 @@ def test_a_rotation_that_races_a_cable_keeps_nobody_from_reading(ministry: Minis
     assert codes(reader) == codes(sender) == set()
 
 
-@pytest.mark.parametrize("lie", ["old", "of a colleague", "withheld"])
-def test_a_lying_node_makes_no_cable_sealed_to_another_bundle(ministry: Ministry, officer: Officers, lie: str) -> None:
-    """The ledger proves which bundle is the current one; who cannot be sealed to is told, and the others read."""
+@pytest.mark.parametrize("lie", ["of a colleague", "withheld"])
+def test_a_terminal_whose_bundle_is_withheld_is_left_out_and_the_others_read(
+    ministry: Ministry, officer: Officers, lie: str
+) -> None:
     sender, reader, colleague = officer("DHA"), officer("DEL"), officer("DEL", "second")
-    old = ministry.bundles[reader.session.keyring.prekeys[-1].bundle_hash]
-    reader.publish_prekey()
-    current = reader.session.keyring.prekeys[-1].bundle_hash
-    own, other = ministry.bundles[current], ministry.bundles[colleague.session.keyring.prekeys[-1].bundle_hash]
-    honest, answer = sender.session.desk.bundles, {"old": (old,), "of a colleague": (other,), "withheld": ()}[lie]
+    own, other = (ministry.bundles[one.session.keyring.prekeys[-1].bundle_hash] for one in (reader, colleague))
+    honest, answer = sender.session.desk.bundles, {"of a colleague": (other,), "withheld": ()}[lie]
 
     def bundles(ids: Iterable[bytes]) -> tuple[bytes, ...]:
         return (*(one for one in honest(ids) if one != own), *answer)
@@ -147,3 +146,20 @@ def test_a_lying_node_makes_no_cable_sealed_to_another_bundle(ministry: Ministry
     assert colleague.sync().cables == 1
     reader.sync()
     assert sent.envelope_id not in {one.envelope_id for one in reader.cables("in")}
+
+
+def test_an_old_bundle_in_the_place_of_the_current_one_is_refused_and_nothing_is_kept(
+    ministry: Ministry, officer: Officers
+) -> None:
+    sender, reader = officer("DHA"), officer("DEL")
+    old = ministry.bundles[reader.session.keyring.prekeys[-1].bundle_hash]
+    reader.publish_prekey()
+    current = ministry.bundles[reader.session.keyring.prekeys[-1].bundle_hash]
+    honest = sender.session.desk.bundles
+    sender.session.desk.bundles = lambda ids: tuple(  # type: ignore[method-assign]
+        old if one == current else one for one in honest(ids)
+    )
+    with pytest.raises(VerificationFailed) as caught:
+        send(sender)
+    assert caught.value.code == "other-bundle"
+    assert sender.cables() == []
