@@ -208,6 +208,12 @@ def _terminals(home: Path) -> Iterator[Path]:
     return (path for path in found if not (path / REQUEST).exists() and not Folder(path).load_config().token)
 
 
+def no_longer_waiting(request: Path) -> None:
+    """A request that was entered, if it lies in its terminal's folder, marks that as waiting no more."""
+    if request.name == REQUEST and (request.parent / "config.toml").exists():
+        request.unlink()
+
+
 def _no_supervisors(posts: list[str]) -> Unavailable:
     return Unavailable(
         "no-supervisors",

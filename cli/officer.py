@@ -91,7 +91,7 @@ def enrol(
 @json_option
 def approve(place: Place, request: Path, as_json: bool) -> None:
     """Add a supervisor's signature to a request; enter it when it was the last."""
-    from cli.enrolment import read_request
+    from cli.enrolment import no_longer_waiting, read_request
     from terminal.files import write_private
     from terminal.roster import approve_as, missing_for, submit_request
 
@@ -101,6 +101,7 @@ def approve(place: Place, request: Path, as_json: bool) -> None:
         missing = missing_for(terminal.session, signed)
         if not missing:
             submit_request(terminal.session, signed)
+            no_longer_waiting(request)
     emit({"request": str(request), "state": "awaiting approval" if missing else "entered", "missing": missing}, as_json)
 
 
@@ -110,11 +111,12 @@ def approve(place: Place, request: Path, as_json: bool) -> None:
 @json_option
 def submit(place: Place, request: Path, as_json: bool) -> None:
     """Hand in what is signed already: a complete request, or the statement of a zeroized terminal."""
-    from cli.enrolment import read_request
+    from cli.enrolment import no_longer_waiting, read_request
     from terminal.roster import submit_request
 
     with place.open() as terminal:
         submit_request(terminal.session, read_request(request))
+        no_longer_waiting(request)
     emit({"request": str(request), "state": "entered"}, as_json)
 
 

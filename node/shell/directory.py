@@ -109,13 +109,14 @@ class Directory:
     def put_opening(self, officer_id: bytes, salt: bytes, name: str) -> None:
         """Open an officer's name. Raises `Malformed` or `Refused` unless it meets the commitment on the ledger.
 
-        A first supervisor has no commitment: his own post may state his name.
+        A first supervisor has no commitment: his own post may state his name. Of others, any post may keep what meets
+        it: a supervisor of headquarters, who signs last, opens the name at his own node.
         """
         is_formed = len(officer_id) == OFFICER_ID_BYTES and len(salt) == SALT_BYTES
         if not is_formed or not 0 < len(name.encode()) <= MAX_NAME_BYTES:
             raise Malformed("bad-opening", "an opening is an officer id, a salt of 32 bytes and a name")
         officer = self._state().officer(officer_id)
-        if officer is not None and officer.post != self._post:
+        if officer is not None and officer.post != self._post and not officer.name_commitment:
             raise Refused("not-yours", "a post opens the names of its own officers", post=officer.post)
         if officer is not None and officer.name_commitment and commit_name(salt, name) != officer.name_commitment:
             raise Refused("wrong-name", "the name does not meet the commitment on the ledger")

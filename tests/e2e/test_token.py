@@ -62,8 +62,10 @@ def test_a_terminal_elsewhere_has_its_keys_in_a_token(posts: Exercise, softhsm: 
     folder = tmp_path / "carried"
     made = posts.must("terminal", "init", "--dir", folder, *reached, *who, *token)
     assert made["state"] == "awaiting approval"
-    for code in ("DHA", "DEL"):
+    for code in ("DEL", "DHA"):  # headquarters last: its node keeps the name of another post's officer
         posts.must("officer", "approve", made["request"], *posts.at(code, "first"))
+    assert not Path(made["request"]).exists(), "it waits for nothing"
+    assert "nila" in {one["name"] for one in posts.must("officer", "list", *posts.at("DEL", "first"))["officers"]}
     own = ("--terminal", folder, "--passphrase-file", pin_file)
     marking = ("--precedence", "ROUTINE", "--classification", "RESTRICTED", "--subject", "Trade")
     drafted = posts.must("cable", "send", "--to", "DHA", *marking, *own, "-", stdin=b"Text.\n")
