@@ -109,7 +109,8 @@ def _unfinished(folder: Folder, passphrase: bytes) -> Prepared | None:
         return None
     if not (folder.path / REQUEST).exists():
         name = folder.path.name
-        raise Refused("terminal-exists", f"{name} has a terminal here already", hint="choose another name", name=name)
+        hint = "choose another name; one who is enrolled again first destroys his old terminal: `officer zeroize`"
+        raise Refused("terminal-exists", f"{name} has a terminal here already", hint=hint, name=name)
     folder.load_keyring(passphrase).close()
     return Prepared(folder, folder.load_config(), read_request(folder.path / REQUEST))
 

@@ -21,6 +21,7 @@ MODULES = {
     "officer": "cli.officer:officer",
     "terminal": "cli.terminal:terminal",
     "cable": "cli.cable:cable",
+    "hotline": "cli.hotline:hotline",
     "ledger": "cli.ledger:ledger",
     "audit": "cli.audit:audit",
     "verify": "cli.verify:verify",

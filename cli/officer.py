@@ -256,7 +256,7 @@ def _listed(one: Listed, shift: Shift | None) -> dict[str, Any]:
 
 
 def _line(one: dict[str, Any]) -> str:
-    duty = f"  {t('handover.on-duty')}" if one["on_duty"] else ""
-    return (
-        f"{one['officer_id']}  {one['state']:9}  {one['clearance']:12}  {','.join(one['roles'])}  {one['name']}{duty}"
-    )
+    notes = [t("handover.on-duty")] if one["on_duty"] else []
+    notes += [] if one["terminals"] else [t("handover.no-terminal")]
+    name = "  ".join([one["name"], *notes])
+    return f"{one['officer_id']}  {one['state']:9}  {one['clearance']:12}  {','.join(one['roles'])}  {name}"

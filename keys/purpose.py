@@ -33,6 +33,10 @@ class Purpose(StrEnum):
     ADDED_WRAP = "added-wrap"
     ESCALATION = "escalation"
     PEER = "peer"
+    HOTLINE_RING = "hotline-ring"
+    HOTLINE_ANSWER = "hotline-answer"
+    HOTLINE_CONFIRM = "hotline-confirm"
+    HOTLINE_END = "hotline-end"
     POSSESSION = "possession"
 
 
@@ -55,6 +59,10 @@ SUITE_OF: dict[Purpose, int] = {
     Purpose.REWRAP: SUITE_ED25519,
     Purpose.ESCALATION: SUITE_ED25519,
     Purpose.PEER: SUITE_ED25519,
+    Purpose.HOTLINE_RING: SUITE_ED25519,
+    Purpose.HOTLINE_ANSWER: SUITE_ED25519,
+    Purpose.HOTLINE_CONFIRM: SUITE_ED25519,
+    Purpose.HOTLINE_END: SUITE_ED25519,
 }
 """The suite a purpose demands. POSSESSION is absent: it takes the suite of the key that it proves."""
 

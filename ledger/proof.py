@@ -24,7 +24,14 @@ MAX_PATH = 63
 MAX_EXTRA_BYTES = 40 * 1024
 MAX_PROOF_BYTES = MAX_NOTE_BYTES + 64 * 1024
 
-BATCH_OF = {"cable": "confidential", "receipt": "confidential", "archive": "confidential", "attestation": "attestation"}
+BATCH_OF = {
+    "cable": "confidential",
+    "receipt": "confidential",
+    "added-wrap": "confidential",
+    "archive": "confidential",
+    "hotline": "confidential",
+    "attestation": "attestation",
+}
 """The kind of batch in which each kind of item stands."""
 
 _ITEM_TYPES = {"entry": bytes, "index": int, "count": int, "path": list, "kind": str, "salt": bytes}

@@ -15,7 +15,18 @@ import grpc
 from node.api.errors import from_status
 from node.api.limits import MAX_PART_BYTES, Limits, client_options
 from node.api.tls import TlsIdentity, channel_credentials, channel_options, fetch_certificate, make_identity, pin_of
-from node.wire import EntryResult, Hop, Inbox, InboxItem, Opening, Status, Track, status_from_message
+from node.wire import (
+    EntryResult,
+    Hop,
+    HotlineFrame,
+    Inbox,
+    InboxItem,
+    Opening,
+    Present,
+    Status,
+    Track,
+    status_from_message,
+)
 from protos import node_pb2 as pb
 from protos.node_pb2_grpc import DeskStub
 
@@ -23,6 +34,8 @@ __all__ = ["NodeClient", "TlsIdentity", "fetch_certificate", "make_identity", "p
 
 UNARY_SECONDS = 30.0
 TRANSFER_SECONDS = 3600.0
+HOTLINE_SECONDS = 5.0
+"""Nobody waits longer to hand a frame in: it goes again."""
 
 A = TypeVar("A")
 
@@ -152,9 +165,31 @@ class NodeClient:
         hops = tuple(Hop(h.post, h.state, h.at) for h in answer.hops)
         return Track(hops, answer.anchored, answer.sent_bytes, answer.received_bytes)
 
-    def item_proof(self, envelope_id: bytes) -> bytes | None:
-        """The tlog-proof of a cable's anchor; None while it is not yet anchored."""
-        return self._call(self._desk.GetItemProof, pb.ItemProofRequest(envelope_id=envelope_id)).proof or None
+    def item_proof(self, envelope_id: bytes, kind: str = "") -> bytes | None:
+        """The tlog-proof of a cable's anchor; None while it is not yet anchored. `kind` "hotline": by the item hash."""
+        request = pb.ItemProofRequest(envelope_id=envelope_id, kind=kind)
+        return self._call(self._desk.GetItemProof, request).proof or None
+
+    def put_transcript_hash(self, item_hash: bytes, salt: bytes) -> None:
+        """Have a hotline transcript's hash anchored."""
+        self._call(self._desk.PutTranscriptHash, pb.TranscriptHash(item_hash=item_hash, salt=salt))
+
+    def present(self, post: str) -> tuple[Present, ...]:
+        """Who is at the hotline of a post, as its node says."""
+        answer = self._call(self._desk.GetPresent, pb.PostCode(code=post))
+        return tuple(Present(one.terminal_id, one.since) for one in answer.present)
+
+    def put_hotline(self, frame: HotlineFrame) -> None:
+        """Hand a frame in; it may be lost on its way."""
+        self._call(self._desk.PutHotline, frame.to_message(), HOTLINE_SECONDS)
+
+    def listen_hotline(self, seconds: float) -> Iterator[HotlineFrame]:
+        """Frames for this terminal, for at most so long; one of kind 0 when the node listens and now and then."""
+        try:
+            for message in self._desk.ListenHotline(pb.Nothing(), timeout=seconds):
+                yield HotlineFrame.from_message(message)
+        except grpc.RpcError as problem:
+            raise from_status(problem, self._address) from problem
 
     def trust_file(self) -> bytes:
         """Canonical TrustFile of the network."""

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
 from node.actions import Action, Alarm, Handed, ItemExpired, ItemRefused, SendOffer, SendPart
-from node.pace import LEAST_BYTES, PART_BYTES, Budget, Pace, Room
+from node.pace import LEAST_BYTES, PART_BYTES, Budget, Holds, Pace, Room
 from node.parcel import ItemKind, Link, Order, Parcel, Sending, Verdict
 
 __all__ = ["PART_BYTES", "ItemKind", "Parcel", "Sender", "Verdict"]
@@ -59,6 +59,7 @@ class Sender:
         self._post, self._headquarters, self._random, self._window = post, headquarters, random, window
         self._relaying = {headquarters, *self._relays.values()}
         self._widest, self._budget = widest or window, Budget(kbit, now)
+        self._holds = Holds(is_shared=kbit > 0)
         self._queue: dict[bytes, Sending] = {}
         self._waiting: dict[str, Waiting] = {}
         self._resting: list[tuple[float, bytes]] = []
@@ -129,6 +130,16 @@ class Sender:
             elif one.flying and now - one.heard_at >= self._patience(one):
                 self._back_off(one, now)
         return actions + self._pump_all(now)
+
+    def hold(self, peer: str, size: int, now: float) -> None:
+        """A hotline frame of `size` bytes goes over this link, ahead of everything here; `release` when it is there."""
+        self._holds.hold(peer, now)
+        self._budget.spend(size + FRAME_BYTES, now)
+
+    def release(self, peer: str, now: float) -> list[Action]:
+        """It was answered, or is given up."""
+        self._holds.release(peer)
+        return self._pump_all(now)
 
     def _land(self, one: Sending, offset: int, now: float) -> None:
         """Everything of it up to `offset` is answered."""
@@ -212,14 +223,17 @@ class Sender:
     def _next(self, peer: str, now: float) -> Sending | None:
         """The best parcel that can use a frame of this link, if that has room for it."""
         link = self._links.get(peer)
-        if link is None:
+        if link is None or self._holds.is_held(peer, now):
             return None
         under_way = (each for each in link.active.values() if each.has_more)
         one = min(under_way, key=lambda each: each.parcel.order, default=None)
         heap = self._best_heap(peer, now)
         if heap is not None and (one is None or heap[0] < one.parcel.order):
             one = self._queue[heap[0][2]]
-        if one is None or not link.room.has(max(one.next_bytes, LEAST_BYTES), one.parcel.precedence):
+        if one is None:
+            return None
+        size, is_live = max(one.next_bytes, LEAST_BYTES), self._holds.is_live(peer, now)
+        if not link.room.has(size, one.parcel.precedence, is_live):
             return None
         return one
 

@@ -16,6 +16,10 @@ PROVING_PAIRS = 12
 QUICK_SECONDS = 0.25
 SLOW_SECONDS = 2.0
 FLASH = 4
+HOLD_SECONDS = 1.0
+"""Until then a hotline frame of 4 KiB has passed a line of 64 kbit/s twice over: what starts later is behind it."""
+LIVE_SECONDS = 30.0
+"""A talk beats every 10 s."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,8 +90,13 @@ class Room:
     flying: int = 0
     urgent: int = 0
 
-    def has(self, size: int, precedence: int) -> bool:
-        """Whether a frame fits. On an empty link one of any size does; a first FLASH waits for no acknowledgement."""
+    def has(self, size: int, precedence: int, is_live: bool = False) -> bool:
+        """Whether a frame fits. On an empty link one of any size does; a first FLASH waits for no acknowledgement.
+
+        `is_live`: somebody talks on it. If it is thin, only one frame at a time goes.
+        """
+        if is_live and self.flying and self.pace.frames <= NARROW:
+            return False
         if not self.flying or self.flying + size <= self.pace.frames * PART_BYTES:
             return True
         return precedence == FLASH and not self.urgent
@@ -102,6 +111,39 @@ class Room:
         """It was answered, or is given up."""
         self.flying -= frame.taken
         self.urgent -= frame.taken if precedence == FLASH else 0
+
+
+@dataclass(slots=True)
+class Holds:
+    """Links on which hotline frames are under way: nothing of the courier's starts there, not even a FLASH.
+
+    `is_shared`: the post has one thin line, so that a frame on one link holds them all. A hold ends with its frame's
+    answer, or by itself after `HOLD_SECONDS`.
+    """
+
+    is_shared: bool = False
+    _under_way: dict[str, int] = field(default_factory=dict)
+    _last: dict[str, float] = field(default_factory=dict)
+
+    def hold(self, peer: str, now: float) -> None:
+        """A frame goes."""
+        self._under_way[peer] = self._under_way.get(peer, 0) + 1
+        self._last[peer] = now
+
+    def release(self, peer: str) -> None:
+        """It was answered, or is given up."""
+        self._under_way[peer] = max(0, self._under_way.get(peer, 0) - 1)
+
+    def is_held(self, peer: str, now: float) -> bool:
+        """Whether the link has to wait."""
+        return any(self._under_way.get(one, 0) and now - self._last[one] < HOLD_SECONDS for one in self._links(peer))
+
+    def is_live(self, peer: str, now: float) -> bool:
+        """Whether somebody talks on it: only one frame of the courier's may then be ahead of a word."""
+        return any(now - self._last[one] < LIVE_SECONDS for one in self._links(peer))
+
+    def _links(self, peer: str) -> list[str]:
+        return list(self._last) if self.is_shared else [peer] if peer in self._last else []
 
 
 @dataclass(slots=True)
@@ -128,10 +170,19 @@ class Budget:
         """Pay for a frame of `size` bytes; False when it has to wait."""
         if not self.kbit:
             return True
-        self.tokens = min(self.most, self.tokens + max(0.0, now - self.at) * self.kbit * 125)
-        self.at = max(self.at, now)
+        self._refill(now)
         floor = -self.most if precedence == FLASH else 0.0
         if self.tokens - min(size, self.most) < floor:
             return False
         self.tokens -= size
         return True
+
+    def spend(self, size: int, now: float) -> None:
+        """A hotline frame goes in any case: the courier's pay it back."""
+        if self.kbit:
+            self._refill(now)
+            self.tokens = max(-self.most, self.tokens - size)
+
+    def _refill(self, now: float) -> None:
+        self.tokens = min(self.most, self.tokens + max(0.0, now - self.at) * self.kbit * 125)
+        self.at = max(self.at, now)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date, timedelta
 
 from protos import node_pb2 as pb
@@ -76,6 +76,52 @@ class PeerStatus:
     code: str
     connected: bool
     log_size: int
+
+
+@dataclass(frozen=True, slots=True)
+class HotlineFrame:
+    """A frame from one terminal to another, relayed in memory. Kind 0: the node shows that it is there."""
+
+    call_id: bytes
+    origin: str
+    origin_terminal_id: bytes
+    destination: str
+    terminal_id: bytes
+    kind: int
+    content: bytes = field(repr=False)
+
+    def to_message(self) -> pb.HotlineFrame:
+        """As it goes over the wire."""
+        return pb.HotlineFrame(
+            call_id=self.call_id,
+            origin=self.origin,
+            origin_terminal_id=self.origin_terminal_id,
+            destination=self.destination,
+            terminal_id=self.terminal_id,
+            kind=self.kind,
+            content=self.content,
+        )
+
+    @classmethod
+    def from_message(cls, message: pb.HotlineFrame) -> HotlineFrame:
+        """From the wire."""
+        return cls(
+            message.call_id,
+            message.origin,
+            message.origin_terminal_id,
+            message.destination,
+            message.terminal_id,
+            message.kind,
+            message.content,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Present:
+    """A terminal that listens at its post's hotline, since when by its node's clock (POSIX seconds)."""
+
+    terminal_id: bytes
+    since: int
 
 
 @dataclass(frozen=True, slots=True)

@@ -1222,15 +1222,19 @@ class ItemProofRequest(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     ENVELOPE_ID_FIELD_NUMBER: _builtins.int
+    KIND_FIELD_NUMBER: _builtins.int
     envelope_id: _builtins.bytes
+    kind: _builtins.str
+    """empty: a cable's; "hotline": envelope_id is the item hash of a transcript"""
     def __init__(
         self,
         *,
         envelope_id: _builtins.bytes = ...,
+        kind: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["envelope_id", b"envelope_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["envelope_id", b"envelope_id", "kind", b"kind"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1254,3 +1258,121 @@ class ItemProofAnswer(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ItemProofAnswer: _TypeAlias = ItemProofAnswer  # noqa: Y015
+
+@_typing.final
+class HotlineFrame(_message.Message):
+    """--- Hotline: relayed in memory, never stored (docs/protocol/hotline.md) --------------------------------
+
+    One frame between two terminals. Kind 0, empty otherwise: the node shows a listening terminal that it is there.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CALL_ID_FIELD_NUMBER: _builtins.int
+    ORIGIN_FIELD_NUMBER: _builtins.int
+    ORIGIN_TERMINAL_ID_FIELD_NUMBER: _builtins.int
+    DESTINATION_FIELD_NUMBER: _builtins.int
+    TERMINAL_ID_FIELD_NUMBER: _builtins.int
+    KIND_FIELD_NUMBER: _builtins.int
+    CONTENT_FIELD_NUMBER: _builtins.int
+    call_id: _builtins.bytes
+    """16"""
+    origin: _builtins.str
+    """post"""
+    origin_terminal_id: _builtins.bytes
+    """32"""
+    destination: _builtins.str
+    """post"""
+    terminal_id: _builtins.bytes
+    """for whom, 32"""
+    kind: _builtins.int
+    """1 ring, 2 answer, 3 end, 4 data, 5 ack"""
+    content: _builtins.bytes
+    """at most 4 KiB"""
+    def __init__(
+        self,
+        *,
+        call_id: _builtins.bytes = ...,
+        origin: _builtins.str = ...,
+        origin_terminal_id: _builtins.bytes = ...,
+        destination: _builtins.str = ...,
+        terminal_id: _builtins.bytes = ...,
+        kind: _builtins.int = ...,
+        content: _builtins.bytes = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["call_id", b"call_id", "content", b"content", "destination", b"destination", "kind", b"kind", "origin", b"origin", "origin_terminal_id", b"origin_terminal_id", "terminal_id", b"terminal_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___HotlineFrame: _TypeAlias = HotlineFrame  # noqa: Y015
+
+@_typing.final
+class Present(_message.Message):
+    """A terminal that listens at the hotline now."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TERMINAL_ID_FIELD_NUMBER: _builtins.int
+    SINCE_FIELD_NUMBER: _builtins.int
+    terminal_id: _builtins.bytes
+    since: _builtins.int
+    """POSIX seconds, by its node's clock"""
+    def __init__(
+        self,
+        *,
+        terminal_id: _builtins.bytes = ...,
+        since: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["since", b"since", "terminal_id", b"terminal_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Present: _TypeAlias = Present  # noqa: Y015
+
+@_typing.final
+class PresentList(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PRESENT_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def present(self) -> _containers.RepeatedCompositeFieldContainer[Global___Present]: ...
+    def __init__(
+        self,
+        *,
+        present: _abc.Iterable[Global___Present] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["present", b"present"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PresentList: _TypeAlias = PresentList  # noqa: Y015
+
+@_typing.final
+class TranscriptHash(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ITEM_HASH_FIELD_NUMBER: _builtins.int
+    SALT_FIELD_NUMBER: _builtins.int
+    item_hash: _builtins.bytes
+    """32"""
+    salt: _builtins.bytes
+    """32"""
+    def __init__(
+        self,
+        *,
+        item_hash: _builtins.bytes = ...,
+        salt: _builtins.bytes = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["item_hash", b"item_hash", "salt", b"salt"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___TranscriptHash: _TypeAlias = TranscriptHash  # noqa: Y015

@@ -81,6 +81,16 @@ class PeerStub:
                 request_serializer=protos_dot_node__pb2.PostCode.SerializeToString,
                 response_deserializer=protos_dot_node__pb2.OwnNewest.FromString,
                 _registered_method=True)
+        self.PassHotline = channel.unary_unary(
+                '/dutabarta.node.v1.Peer/PassHotline',
+                request_serializer=protos_dot_node__pb2.HotlineFrame.SerializeToString,
+                response_deserializer=protos_dot_node__pb2.Nothing.FromString,
+                _registered_method=True)
+        self.GetPresent = channel.unary_unary(
+                '/dutabarta.node.v1.Peer/GetPresent',
+                request_serializer=protos_dot_node__pb2.PostCode.SerializeToString,
+                response_deserializer=protos_dot_node__pb2.PresentList.FromString,
+                _registered_method=True)
 
 
 class PeerServicer:
@@ -142,6 +152,18 @@ class PeerServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def PassHotline(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetPresent(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_PeerServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -189,6 +211,16 @@ def add_PeerServicer_to_server(servicer, server):
                     servicer.GetOwnNewest,
                     request_deserializer=protos_dot_node__pb2.PostCode.FromString,
                     response_serializer=protos_dot_node__pb2.OwnNewest.SerializeToString,
+            ),
+            'PassHotline': grpc.unary_unary_rpc_method_handler(
+                    servicer.PassHotline,
+                    request_deserializer=protos_dot_node__pb2.HotlineFrame.FromString,
+                    response_serializer=protos_dot_node__pb2.Nothing.SerializeToString,
+            ),
+            'GetPresent': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetPresent,
+                    request_deserializer=protos_dot_node__pb2.PostCode.FromString,
+                    response_serializer=protos_dot_node__pb2.PresentList.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -446,6 +478,60 @@ class Peer:
             metadata,
             _registered_method=True)
 
+    @staticmethod
+    def PassHotline(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/dutabarta.node.v1.Peer/PassHotline',
+            protos_dot_node__pb2.HotlineFrame.SerializeToString,
+            protos_dot_node__pb2.Nothing.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetPresent(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/dutabarta.node.v1.Peer/GetPresent',
+            protos_dot_node__pb2.PostCode.SerializeToString,
+            protos_dot_node__pb2.PresentList.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
 
 class DeskStub:
     """--- Desk: an officer's terminal to the node of his post ----------------------------------------------
@@ -552,6 +638,26 @@ class DeskStub:
                 '/dutabarta.node.v1.Desk/GetTrustFile',
                 request_serializer=protos_dot_node__pb2.Nothing.SerializeToString,
                 response_deserializer=protos_dot_node__pb2.Chunk.FromString,
+                _registered_method=True)
+        self.ListenHotline = channel.unary_stream(
+                '/dutabarta.node.v1.Desk/ListenHotline',
+                request_serializer=protos_dot_node__pb2.Nothing.SerializeToString,
+                response_deserializer=protos_dot_node__pb2.HotlineFrame.FromString,
+                _registered_method=True)
+        self.PutHotline = channel.unary_unary(
+                '/dutabarta.node.v1.Desk/PutHotline',
+                request_serializer=protos_dot_node__pb2.HotlineFrame.SerializeToString,
+                response_deserializer=protos_dot_node__pb2.Nothing.FromString,
+                _registered_method=True)
+        self.GetPresent = channel.unary_unary(
+                '/dutabarta.node.v1.Desk/GetPresent',
+                request_serializer=protos_dot_node__pb2.PostCode.SerializeToString,
+                response_deserializer=protos_dot_node__pb2.PresentList.FromString,
+                _registered_method=True)
+        self.PutTranscriptHash = channel.unary_unary(
+                '/dutabarta.node.v1.Desk/PutTranscriptHash',
+                request_serializer=protos_dot_node__pb2.TranscriptHash.SerializeToString,
+                response_deserializer=protos_dot_node__pb2.Nothing.FromString,
                 _registered_method=True)
 
 
@@ -674,6 +780,30 @@ class DeskServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ListenHotline(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def PutHotline(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetPresent(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def PutTranscriptHash(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_DeskServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -771,6 +901,26 @@ def add_DeskServicer_to_server(servicer, server):
                     servicer.GetTrustFile,
                     request_deserializer=protos_dot_node__pb2.Nothing.FromString,
                     response_serializer=protos_dot_node__pb2.Chunk.SerializeToString,
+            ),
+            'ListenHotline': grpc.unary_stream_rpc_method_handler(
+                    servicer.ListenHotline,
+                    request_deserializer=protos_dot_node__pb2.Nothing.FromString,
+                    response_serializer=protos_dot_node__pb2.HotlineFrame.SerializeToString,
+            ),
+            'PutHotline': grpc.unary_unary_rpc_method_handler(
+                    servicer.PutHotline,
+                    request_deserializer=protos_dot_node__pb2.HotlineFrame.FromString,
+                    response_serializer=protos_dot_node__pb2.Nothing.SerializeToString,
+            ),
+            'GetPresent': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetPresent,
+                    request_deserializer=protos_dot_node__pb2.PostCode.FromString,
+                    response_serializer=protos_dot_node__pb2.PresentList.SerializeToString,
+            ),
+            'PutTranscriptHash': grpc.unary_unary_rpc_method_handler(
+                    servicer.PutTranscriptHash,
+                    request_deserializer=protos_dot_node__pb2.TranscriptHash.FromString,
+                    response_serializer=protos_dot_node__pb2.Nothing.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -1288,6 +1438,114 @@ class Desk:
             '/dutabarta.node.v1.Desk/GetTrustFile',
             protos_dot_node__pb2.Nothing.SerializeToString,
             protos_dot_node__pb2.Chunk.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListenHotline(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/dutabarta.node.v1.Desk/ListenHotline',
+            protos_dot_node__pb2.Nothing.SerializeToString,
+            protos_dot_node__pb2.HotlineFrame.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def PutHotline(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/dutabarta.node.v1.Desk/PutHotline',
+            protos_dot_node__pb2.HotlineFrame.SerializeToString,
+            protos_dot_node__pb2.Nothing.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetPresent(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/dutabarta.node.v1.Desk/GetPresent',
+            protos_dot_node__pb2.PostCode.SerializeToString,
+            protos_dot_node__pb2.PresentList.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def PutTranscriptHash(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/dutabarta.node.v1.Desk/PutTranscriptHash',
+            protos_dot_node__pb2.TranscriptHash.SerializeToString,
+            protos_dot_node__pb2.Nothing.FromString,
             options,
             channel_credentials,
             insecure,

@@ -42,6 +42,8 @@ class PeerStub:
     GetBlocks: _grpc.UnaryStreamMultiCallable[_node_pb2.BlocksRequest, _node_pb2.FollowFrame]
     GetCheckpoint: _grpc.UnaryUnaryMultiCallable[_node_pb2.CheckpointRequest, _node_pb2.CheckpointNote]
     GetOwnNewest: _grpc.UnaryUnaryMultiCallable[_node_pb2.PostCode, _node_pb2.OwnNewest]
+    PassHotline: _grpc.UnaryUnaryMultiCallable[_node_pb2.HotlineFrame, _node_pb2.Nothing]
+    GetPresent: _grpc.UnaryUnaryMultiCallable[_node_pb2.PostCode, _node_pb2.PresentList]
 
 @_typing.type_check_only
 class PeerAsyncStub(PeerStub):
@@ -57,6 +59,8 @@ class PeerAsyncStub(PeerStub):
     GetBlocks: _aio.UnaryStreamMultiCallable[_node_pb2.BlocksRequest, _node_pb2.FollowFrame]  # type: ignore[assignment]
     GetCheckpoint: _aio.UnaryUnaryMultiCallable[_node_pb2.CheckpointRequest, _node_pb2.CheckpointNote]  # type: ignore[assignment]
     GetOwnNewest: _aio.UnaryUnaryMultiCallable[_node_pb2.PostCode, _node_pb2.OwnNewest]  # type: ignore[assignment]
+    PassHotline: _aio.UnaryUnaryMultiCallable[_node_pb2.HotlineFrame, _node_pb2.Nothing]  # type: ignore[assignment]
+    GetPresent: _aio.UnaryUnaryMultiCallable[_node_pb2.PostCode, _node_pb2.PresentList]  # type: ignore[assignment]
 
 class PeerServicer(metaclass=_abc_1.ABCMeta):
     """--- Peer: node to node ------------------------------------------------------------------------------"""
@@ -124,6 +128,20 @@ class PeerServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_node_pb2.OwnNewest, _abc.Awaitable[_node_pb2.OwnNewest]]: ...
 
+    @_abc_1.abstractmethod
+    def PassHotline(
+        self,
+        request: _node_pb2.HotlineFrame,
+        context: _ServicerContext,
+    ) -> _typing.Union[_node_pb2.Nothing, _abc.Awaitable[_node_pb2.Nothing]]: ...
+
+    @_abc_1.abstractmethod
+    def GetPresent(
+        self,
+        request: _node_pb2.PostCode,
+        context: _ServicerContext,
+    ) -> _typing.Union[_node_pb2.PresentList, _abc.Awaitable[_node_pb2.PresentList]]: ...
+
 def add_PeerServicer_to_server(servicer: PeerServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...
 
 class DeskStub:
@@ -152,6 +170,10 @@ class DeskStub:
     Track: _grpc.UnaryUnaryMultiCallable[_node_pb2.TrackRequest, _node_pb2.TrackAnswer]
     GetItemProof: _grpc.UnaryUnaryMultiCallable[_node_pb2.ItemProofRequest, _node_pb2.ItemProofAnswer]
     GetTrustFile: _grpc.UnaryStreamMultiCallable[_node_pb2.Nothing, _node_pb2.Chunk]
+    ListenHotline: _grpc.UnaryStreamMultiCallable[_node_pb2.Nothing, _node_pb2.HotlineFrame]
+    PutHotline: _grpc.UnaryUnaryMultiCallable[_node_pb2.HotlineFrame, _node_pb2.Nothing]
+    GetPresent: _grpc.UnaryUnaryMultiCallable[_node_pb2.PostCode, _node_pb2.PresentList]
+    PutTranscriptHash: _grpc.UnaryUnaryMultiCallable[_node_pb2.TranscriptHash, _node_pb2.Nothing]
 
 @_typing.type_check_only
 class DeskAsyncStub(DeskStub):
@@ -177,6 +199,10 @@ class DeskAsyncStub(DeskStub):
     Track: _aio.UnaryUnaryMultiCallable[_node_pb2.TrackRequest, _node_pb2.TrackAnswer]  # type: ignore[assignment]
     GetItemProof: _aio.UnaryUnaryMultiCallable[_node_pb2.ItemProofRequest, _node_pb2.ItemProofAnswer]  # type: ignore[assignment]
     GetTrustFile: _aio.UnaryStreamMultiCallable[_node_pb2.Nothing, _node_pb2.Chunk]  # type: ignore[assignment]
+    ListenHotline: _aio.UnaryStreamMultiCallable[_node_pb2.Nothing, _node_pb2.HotlineFrame]  # type: ignore[assignment]
+    PutHotline: _aio.UnaryUnaryMultiCallable[_node_pb2.HotlineFrame, _node_pb2.Nothing]  # type: ignore[assignment]
+    GetPresent: _aio.UnaryUnaryMultiCallable[_node_pb2.PostCode, _node_pb2.PresentList]  # type: ignore[assignment]
+    PutTranscriptHash: _aio.UnaryUnaryMultiCallable[_node_pb2.TranscriptHash, _node_pb2.Nothing]  # type: ignore[assignment]
 
 class DeskServicer(metaclass=_abc_1.ABCMeta):
     """--- Desk: an officer's terminal to the node of his post ----------------------------------------------"""
@@ -313,5 +339,33 @@ class DeskServicer(metaclass=_abc_1.ABCMeta):
         request: _node_pb2.Nothing,
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_node_pb2.Chunk], _abc.AsyncIterator[_node_pb2.Chunk]]: ...
+
+    @_abc_1.abstractmethod
+    def ListenHotline(
+        self,
+        request: _node_pb2.Nothing,
+        context: _ServicerContext,
+    ) -> _typing.Union[_abc.Iterator[_node_pb2.HotlineFrame], _abc.AsyncIterator[_node_pb2.HotlineFrame]]: ...
+
+    @_abc_1.abstractmethod
+    def PutHotline(
+        self,
+        request: _node_pb2.HotlineFrame,
+        context: _ServicerContext,
+    ) -> _typing.Union[_node_pb2.Nothing, _abc.Awaitable[_node_pb2.Nothing]]: ...
+
+    @_abc_1.abstractmethod
+    def GetPresent(
+        self,
+        request: _node_pb2.PostCode,
+        context: _ServicerContext,
+    ) -> _typing.Union[_node_pb2.PresentList, _abc.Awaitable[_node_pb2.PresentList]]: ...
+
+    @_abc_1.abstractmethod
+    def PutTranscriptHash(
+        self,
+        request: _node_pb2.TranscriptHash,
+        context: _ServicerContext,
+    ) -> _typing.Union[_node_pb2.Nothing, _abc.Awaitable[_node_pb2.Nothing]]: ...
 
 def add_DeskServicer_to_server(servicer: DeskServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -14,7 +14,7 @@ from terminal.records import Aside, Job, Sealed
 from terminal.session import Session
 from terminal.store import Transaction
 
-CABLE, RECEIPT, RESEND = "cable", "receipt", "resend"
+CABLE, RECEIPT, RESEND, HOTLINE = "cable", "receipt", "resend", "hotline"
 PIECE_BYTES = 64 * 1024
 
 
@@ -76,12 +76,16 @@ def _put_receipt(session: Session, job: Job) -> None:
     session.desk.put_receipt(job.content, job.wire_kind, job.envelope_id, job.salt)
 
 
+def _put_transcript_hash(session: Session, job: Job) -> None:
+    session.desk.put_transcript_hash(job.content, job.salt)
+
+
 def _note_handed_in(transaction: Transaction, envelope_id: bytes, at: int) -> None:
     for number, record in transaction.find_cables(envelope_id):
         transaction.change_cable(number, replace(record, handed_in_at=at))
 
 
-_PUT = {CABLE: _put_cable, RECEIPT: _put_receipt, RESEND: _put_again}
+_PUT = {CABLE: _put_cable, RECEIPT: _put_receipt, RESEND: _put_again, HOTLINE: _put_transcript_hash}
 
 
 def _alarm(session: Session, job: Job, problem: DutabartaError) -> None:

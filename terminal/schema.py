@@ -21,7 +21,7 @@ from sqlalchemy import (
 from protos.errors import Malformed
 
 SCHEMA_VERSION = 2
-"""2 added `wrap`, `ask`, `part`, `link`, `distribution`, `notice` and `watch`."""
+"""2 added `wrap`, `ask`, `part`, `link`, `distribution`, `notice`, `watch`, `call` and `talk`."""
 metadata = MetaData()
 
 setting = Table("setting", metadata, Column("name", String, primary_key=True), Column("content", LargeBinary))
@@ -70,6 +70,21 @@ ask = Table(
     metadata,
     Column("slot", LargeBinary, primary_key=True),
     Column("open", Integer, nullable=False),
+    Column("content", LargeBinary, nullable=False),
+)
+call = Table(
+    "call",
+    metadata,
+    Column("number", Integer, primary_key=True),
+    Column("slot", LargeBinary, unique=True),
+    Column("content", LargeBinary, nullable=False),
+)
+talk = Table(
+    "talk",
+    metadata,
+    Column("number", Integer, primary_key=True),
+    Column("slot", LargeBinary, unique=True),
+    Column("call", LargeBinary, index=True),
     Column("content", LargeBinary, nullable=False),
 )
 link = Table(

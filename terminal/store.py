@@ -16,6 +16,7 @@ from ledger.proof import TlogProof
 from protos.errors import Unavailable
 from terminal.asides import AsideRows
 from terminal.askrows import AskRows
+from terminal.callrows import CallRows
 from terminal.failpoint import reach
 from terminal.linkrows import LinkRows
 from terminal.noticerows import NoticeRows
@@ -56,7 +57,7 @@ class Store:
             ) from problem
 
 
-class Transaction(AsideRows, AskRows, PartRows, LinkRows, NoticeRows):
+class Transaction(AsideRows, AskRows, PartRows, LinkRows, NoticeRows, CallRows):
     """Typed reads and writes on the store. Ids go in as they are and are stored as tags."""
 
     # settings: small durable values by name

@@ -12,11 +12,13 @@ from crypto_msg.receipt import ReceiptKind
 from crypto_msg.wire import decode_draft
 from node.client import NodeClient
 from protos.errors import Refused
-from terminal import drafting, outgoing, prekeys, sending
+from terminal import calls, drafting, outgoing, prekeys, sending
 from terminal.additions import add_terminal
 from terminal.anchors import missing_anchors
 from terminal.answers import answer
 from terminal.asking import ask_again
+from terminal.callrecords import CallRecord
+from terminal.calls import Kept
 from terminal.compose import Composed, Composition, compose
 from terminal.desk import Desk
 from terminal.erasing import note_emptied
@@ -25,6 +27,8 @@ from terminal.exceptions import except_post, not_delivered
 from terminal.expiry import check_not_expired, expiry_after
 from terminal.folder import Folder
 from terminal.gone import READERS, readers_gone
+from terminal.hotline import Hotline
+from terminal.line import Line
 from terminal.linking import index_once
 from terminal.lists import expanded
 from terminal.lookup import find_cable, find_draft, signatures_of
@@ -32,6 +36,7 @@ from terminal.marks import Mark, marks_of, withdrawn_too_late
 from terminal.naks import allow, answer_naks
 from terminal.names import names_of
 from terminal.numbering import note_number
+from terminal.presence import AtHotline, present_at
 from terminal.proofs import Proved, prove
 from terminal.receive import Received, receive
 from terminal.records import DRAFTS, IN, NOTICES, OUT, Aside, CableRecord, ReceiptRecord
@@ -258,6 +263,35 @@ class Terminal:
         late = [*missing_anchors(self.session, sent), *overdue(self.session), *not_delivered(self.session, sent)]
         late += [*unanswered_cables(self.session), *withdrawn_too_late(self.session)]
         return [*kept, *late, *(one for one in gone if one.code == READERS)]
+
+    # --- the hotline ---------------------------------------------------------------------------------------
+
+    @contextmanager
+    def hotline(self) -> Iterator[Hotline]:
+        """This officer at the hotline of his post, until the end of the block."""
+        self._ready()
+        line = Line(self.session.desk, self.session.config.post, self.session.terminal_id)
+        line.open()
+        try:
+            yield Hotline(self.session, line)
+        finally:
+            line.close()
+            calls.end_interrupted(self.session)
+            outgoing.flush_if_possible(self.session)
+
+    def present(self, post: str) -> list[AtHotline]:
+        """Which officers are at the hotline of a post, as its node says."""
+        return present_at(self.session, post)
+
+    def calls(self) -> list[CallRecord]:
+        """Every hotline call, oldest first; what an ended program left open is closed."""
+        calls.end_interrupted(self.session)
+        outgoing.flush_if_possible(self.session)
+        return calls.calls(self.session)
+
+    def call(self, call_id: bytes) -> Kept:
+        """A hotline call with its lines and its checked anchor. Raises as `kept_call`."""
+        return calls.kept_call(self.session, call_id)
 
     # --- inside --------------------------------------------------------------------------------------------
 

@@ -6,11 +6,11 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 from ledger.wire import MAX_LEAF_BYTES
-from node.api.checks import MAX_IDS, bounded, entry_result
+from node.api.checks import MAX_IDS, bounded, entry_result, present_list
 from node.api.guard import current_caller
 from node.api.limits import MAX_PART_BYTES
 from node.shell.node import Node
-from node.wire import status_to_message
+from node.wire import HotlineFrame, status_to_message
 from protos import node_pb2 as pb
 from protos.errors import Malformed
 from protos.node_pb2_grpc import DeskServicer
@@ -114,7 +114,22 @@ class Desk(DeskServicer):
         return self._node.mail.track(request.envelope_id)
 
     async def GetItemProof(self, request: pb.ItemProofRequest, _context: Any) -> pb.ItemProofAnswer:
-        return pb.ItemProofAnswer(proof=self._node.mail.item_proof(request.envelope_id))
+        return pb.ItemProofAnswer(proof=self._node.mail.item_proof(request.envelope_id, request.kind))
+
+    async def ListenHotline(self, _request: pb.Nothing, _context: Any) -> AsyncIterator[pb.HotlineFrame]:
+        async for frame in self._node.hotline.listen(current_caller().terminal_id):
+            yield frame
+
+    async def PutHotline(self, request: pb.HotlineFrame, _context: Any) -> pb.Nothing:
+        self._node.hotline.put(HotlineFrame.from_message(request), current_caller().terminal_id)
+        return pb.Nothing()
+
+    async def GetPresent(self, request: pb.PostCode, _context: Any) -> pb.PresentList:
+        return present_list(await self._node.hotline.present(request.code))
+
+    async def PutTranscriptHash(self, request: pb.TranscriptHash, _context: Any) -> pb.Nothing:
+        self._node.transcripts.put(request.item_hash, request.salt, current_caller().terminal_id)
+        return pb.Nothing()
 
 
 async def _data(requests: AsyncIterator[pb.CablePart]) -> AsyncIterator[bytes]:

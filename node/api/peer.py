@@ -9,10 +9,11 @@ import grpc
 
 from ledger.merkle import HASH_BYTES
 from ledger.wire import MAX_LEAF_BYTES
-from node.api.checks import MAX_IDS, bounded, entry_result
+from node.api.checks import MAX_IDS, bounded, entry_result, present_list
 from node.api.guard import current_caller
 from node.collect import MAX_LINE_BYTES
 from node.shell.node import Node
+from node.wire import HotlineFrame
 from protos import node_pb2 as pb
 from protos.errors import Malformed, Refused
 from protos.node_pb2_grpc import PeerServicer
@@ -76,6 +77,13 @@ class Peer(PeerServicer):
         yield pb.CarryFrame(hello=self._node.peers.hello())
         async for answer in self._node.courier.receive(peer, requests):
             yield answer
+
+    async def PassHotline(self, request: pb.HotlineFrame, _context: Any) -> pb.Nothing:
+        self._node.hotline.passed(HotlineFrame.from_message(request), current_caller().post)
+        return pb.Nothing()
+
+    async def GetPresent(self, request: pb.PostCode, _context: Any) -> pb.PresentList:
+        return present_list(await self._node.hotline.present(request.code, may_relay=False))
 
 
 def _check_hello(hello: pb.Hello) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 
 from node.shell.ledger import LedgerShell
-from node.shell.slots import cable_proof
+from node.shell.slots import HOTLINE, cable_proof, hotline_proof
 from node.shell.storage import Storage
 from node.store import bodies, courier, log, traffic
 from node.store.database import Database
@@ -70,10 +70,10 @@ class Mail:
             received_bytes=cost.received,
         )
 
-    def item_proof(self, envelope_id: bytes) -> bytes:
-        """The tlog-proof of a cable's anchor; empty while there is none."""
+    def item_proof(self, envelope_id: bytes, kind: str = "") -> bytes:
+        """The tlog-proof of a cable's anchor, or a transcript's by its item hash; empty while there is none."""
         with self._database.read() as tx:
-            return cable_proof(tx, envelope_id) or b""
+            return (hotline_proof if kind == HOTLINE else cable_proof)(tx, envelope_id) or b""
 
 
 def _inbox_id(database: Database) -> bytes:

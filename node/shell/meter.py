@@ -1,15 +1,15 @@
-"""Counts the bytes of the courier's frames, and writes the counts down now and then."""
+"""Counts the bytes of the courier's and the hotline's frames, and writes the counts down now and then."""
 
 from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable
 
+from google.protobuf.message import Message
 from sqlalchemy import Connection
 
 from node.store import traffic
 from node.store.traffic import Bytes
-from protos import node_pb2 as pb
 
 WRITE_SECONDS = 10
 DAY_SECONDS = 86_400
@@ -25,14 +25,14 @@ class Meter:
         self._days: defaultdict[tuple[int, str], Bytes] = defaultdict(Bytes)
         self._cables: defaultdict[bytes, Bytes] = defaultdict(Bytes)
 
-    def sent(self, peer: str, frame: pb.CarryFrame, envelope_id: bytes = b"") -> None:
+    def sent(self, peer: str, frame: Message, envelope_id: bytes = b"") -> None:
         """A frame goes to `peer`."""
         size = frame.ByteSize()
         self._days[self._clock() // DAY_SECONDS, peer].sent += size
         if envelope_id:
             self._cables[envelope_id].sent += size
 
-    def received(self, peer: str, frame: pb.CarryFrame, envelope_id: bytes = b"") -> None:
+    def received(self, peer: str, frame: Message, envelope_id: bytes = b"") -> None:
         """A frame has come from `peer`, of this envelope if one can believe it."""
         size = frame.ByteSize()
         self._days[self._clock() // DAY_SECONDS, peer].received += size

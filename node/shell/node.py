@@ -19,6 +19,7 @@ from node.shell.comet import CometShell, EnginePlace
 from node.shell.directory import Directory
 from node.shell.entries import Entries
 from node.shell.givingup import GivingUp
+from node.shell.hotline import HotlineShell
 from node.shell.intake import Intake
 from node.shell.itemchecks import ItemChecks
 from node.shell.ledger import LedgerShell
@@ -33,6 +34,7 @@ from node.shell.shelf import Shelf
 from node.shell.slips import Slips
 from node.shell.storage import Storage
 from node.shell.tasks import Tasks
+from node.shell.transcripts import Transcripts
 from node.shell.uploads import Uploads
 from node.store.database import Database
 from protos.errors import Malformed, Refused
@@ -97,6 +99,8 @@ class Node:
             sending, receiving, self.links, tasks, relays, self.peers.hello, self.peers.hello_received
         )
         sending.on_queued = self.courier.wake
+        self.transcripts = Transcripts(self.ledger)
+        self.hotline = HotlineShell(self.ledger, self.links, tasks, sending, meter)
         self.ledger.on_proofs = sending.proved
         self.intake = Intake(intake, self.entries, self.directory)
         engine_place = EnginePlace(engine, config, address_of)

@@ -100,6 +100,14 @@ class Sending:
             actions += self._sender.answered(peer, one.item_id, one.verdict, one.offset, one.code, now)
         self._send_all(actions)
 
+    def hold(self, peer: str, size: int) -> None:
+        """A hotline frame goes to `peer` ahead of everything here, until `release`."""
+        self._sender.hold(peer, size, time.monotonic())
+
+    def release(self, peer: str) -> None:
+        """It is there, or given up."""
+        self._send_all(self._sender.release(peer, time.monotonic()))
+
     def tick(self) -> None:
         """To be called about twice a second."""
         self._send_all(self._sender.tick(time.monotonic(), self._ledger.block_time))

@@ -12,12 +12,14 @@ from node.actions import Item
 from node.anchor import OpenBatch
 from node.store.database import Database
 from node.store.log import replace
-from node.store.tables import BATCHES, PROOFS, SLOT_ITEMS
+from node.store.tables import BATCHES, PROOFS, SLOT_ITEMS, TRANSCRIPTS
 
 CABLE = "cable"
 RECEIPT = "receipt"
+HOTLINE = "hotline"
 ADDED_WRAP = "added-wrap"
 _CABLE_PROOF = select(PROOFS.c.proof).where(PROOFS.c.envelope_id == bindparam("of"), PROOFS.c.kind == CABLE)
+_HOTLINE_PROOF = select(PROOFS.c.proof).where(PROOFS.c.item_hash == bindparam("of"), PROOFS.c.kind == HOTLINE)
 _PROVED_AMONG = select(PROOFS.c.envelope_id).where(
     PROOFS.c.envelope_id.in_(bindparam("among", expanding=True)), PROOFS.c.kind == CABLE
 )
@@ -84,6 +86,19 @@ def save_proof(tx: Connection, envelope_id: bytes, kind: str, item_hash: bytes, 
 def cable_proof(tx: Connection, envelope_id: bytes) -> bytes | None:
     """The tlog-proof of a cable, or None."""
     return tx.execute(_CABLE_PROOF, {"of": envelope_id}).scalar()
+
+
+def hotline_proof(tx: Connection, item_hash: bytes) -> bytes | None:
+    """The tlog-proof of a hotline's transcript, or None."""
+    return tx.execute(_HOTLINE_PROOF, {"of": item_hash}).scalar()
+
+
+def add_transcript(tx: Connection, item_hash: bytes, at: int) -> bool:
+    """Remember the hash of a transcript, whose proof is to be kept. False if it was known."""
+    if tx.execute(select(TRANSCRIPTS.c.at).where(TRANSCRIPTS.c.item_hash == item_hash)).scalar() is not None:
+        return False
+    tx.execute(insert(TRANSCRIPTS).values(item_hash=item_hash, at=at))
+    return True
 
 
 def proved_among(tx: Connection, envelope_ids: Iterable[bytes]) -> set[bytes]:

@@ -7,7 +7,18 @@ from collections.abc import Collection, Mapping
 from sqlalchemy import Connection, Select, delete, exists, func, insert, or_, select
 
 from node.store.courier import DONE, INTAKE, WITH_BODY
-from node.store.tables import ALARMS, BODIES, CABLE_TRAFFIC, ENVELOPES, HOPS, INBOX, ITEMS, POSITIONS, PROOFS
+from node.store.tables import (
+    ALARMS,
+    BODIES,
+    CABLE_TRAFFIC,
+    ENVELOPES,
+    HOPS,
+    INBOX,
+    ITEMS,
+    POSITIONS,
+    PROOFS,
+    TRANSCRIPTS,
+)
 
 ALARMS_KEPT = 1_000
 ROWS = 500
@@ -32,13 +43,14 @@ def forget_uploads(tx: Connection) -> None:
 
 
 def prune(tx: Connection, kept_since: int, known_since: int, live: Collection[bytes]) -> int:
-    """Remove what nobody needs and what came before `kept_since`, and ids from before `known_since`. Rows removed.
+    """Remove what nobody needs and what came before `kept_since`; ids and transcripts from before `known_since`. Rows.
 
     Never: what waits for a link, what is not whole, and inbox rows that a terminal of `live` has not acknowledged.
     """
     count = _prune_inbox(tx, kept_since, live) + _prune_bodies(tx, kept_since)
     old = select(ITEMS.c.item_id).where(ITEMS.c.state == DONE, ITEMS.c.at < known_since)
     count += _remove(tx, ITEMS.c.item_id, old)
+    count += _remove(tx, TRANSCRIPTS.c.item_hash, select(TRANSCRIPTS.c.item_hash).where(TRANSCRIPTS.c.at < known_since))
     return count + _prune_envelopes(tx) + _prune_alarms(tx)
 
 
@@ -78,11 +90,15 @@ def _prune_bodies(tx: Connection, kept_since: int) -> int:
 
 
 def _prune_envelopes(tx: Connection) -> int:
-    """An envelope without item, inbox row and body is history: with it go its hops, proofs and bytes."""
+    """An envelope without item, inbox row and body is history: with it go its hops, proofs and bytes.
+
+    The proof of a transcript stands under its item hash, and stays as long as that is known.
+    """
     count = 0
     for table in (ENVELOPES, PROOFS, HOPS, CABLE_TRAFFIC):
         column = table.c.envelope_id
         named = [exists().where(other.c.envelope_id == column) for other in (ITEMS, INBOX, BODIES)]
+        named.append(exists().where(TRANSCRIPTS.c.item_hash == column))
         count += _remove(tx, column, select(column).where(*(~one for one in named)).distinct())
     return count
 

@@ -88,6 +88,13 @@ PROOFS = Table(
     _bytes("proof"),
 )
 
+TRANSCRIPTS = Table(
+    "transcripts",
+    METADATA,
+    _bytes("item_hash", key=True),
+    _count("at"),
+)
+
 # --- the courier ---
 BODIES = Table(
     "bodies",

@@ -174,14 +174,14 @@ def test_an_item_leaf_has_one_reading(post: str, kind: str, salt: bytes) -> None
 
 
 def test_item_leaves_of_different_items_differ() -> None:
-    kinds = ("cable", "receipt", "archive", "attestation")
+    kinds = ("cable", "receipt", "archive", "hotline", "attestation")
     leaves = {
         item_leaf(seed(network), post, kind, seed(salt), seed(item))
         for network, salt, item in product("ab", repeat=3)
         for post in ("DHA", "DEL")
         for kind in kinds
     }
-    assert len(leaves) == 64 and batch_tree(sorted(leaves)).size == 64
+    assert len(leaves) == 80 and batch_tree(sorted(leaves)).size == 80
 
 
 # --- the extra ----------------------------------------------------------------------------------------

@@ -22,6 +22,7 @@ from node.courier import (
     Verdict,
 )
 from node.intake import Receiver
+from node.pace import HOLD_SECONDS, LIVE_SECONDS, Budget
 
 ROUTINE, FLASH = 1, 4
 
@@ -285,3 +286,53 @@ def test_every_body_arrives_whole_and_once_whatever_the_link_does(seed: int, los
     assert not one.parcels
     assert {item_id: bytes(body) for item_id, body in station.bodies.items()} == contents
     assert sorted(station.stored) == sorted(parcels)
+
+
+def parts(actions: list[act.Action]) -> list[int]:
+    return [one.offset for one in actions if isinstance(one, act.SendPart)]
+
+
+# --- the hotline goes first --------------------------------------------------------------------------------------
+
+
+def test_while_a_hotline_frame_is_under_way_nothing_starts_not_even_a_flash() -> None:
+    one = sender()
+    one.linked("LON", 0.0)
+    one.hold("LON", 500, 0.0)
+    assert not one.queued(parcel(1, FLASH), 0.1) and not one.queued(parcel(2), 0.1)
+    assert offers(one.release("LON", 0.2)) == [parcel(1, FLASH).item_id], "then one frame at a time: somebody talks"
+
+
+def test_a_hotline_frame_without_answer_holds_nothing_for_long_and_no_other_link() -> None:
+    one = sender()
+    for post in ("LON", "WAS"):
+        one.linked(post, 0.0)
+    one.hold("LON", 500, 0.0)
+    assert offers(one.queued(parcel(1, to="WAS"), 0.1)) == [parcel(1, to="WAS").item_id]
+    assert not one.queued(parcel(2), 0.1)
+    assert offers(one.tick(HOLD_SECONDS, 0)) == [parcel(2).item_id]
+
+
+def test_a_post_with_one_thin_line_holds_all_its_links_and_the_budget_pays() -> None:
+    one = Sender("DEL", "DHA", lambda: 0.5, window=16, kbit=64)
+    for post in ("LON", "WAS"):
+        one.linked(post, 0.0)
+    one.hold("LON", 4000, 0.0)
+    assert not one.queued(parcel(1, to="WAS"), 0.1)
+    assert offers(one.release("LON", 0.2))
+    spent = Budget(64)
+    spent.spend(10 * PART_BYTES, 0.0)
+    assert spent.tokens == -spent.most and not spent.take(1, ROUTINE, 0.0)
+
+
+def test_while_somebody_talks_a_thin_link_carries_one_frame_and_later_two_again() -> None:
+    one = sender()
+    one.hold("LON", 500, 0.0)
+    one.release("LON", 0.0)
+    big = parcel(1, length=10 * PART_BYTES)
+    one.linked("LON", 0.0)
+    one.queued(big, 0.0)
+    assert len(parts(one.answered("LON", big.item_id, Verdict.WANT, 0, "", 0.5))) == 1
+    assert not parts(one.tick(1.0, 0))
+    later = one.answered("LON", big.item_id, Verdict.WANT, PART_BYTES, "", LIVE_SECONDS + 3)
+    assert len(parts(later)) == 2

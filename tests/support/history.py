@@ -8,7 +8,14 @@ from io import BytesIO
 
 from keys.possession import prove
 from keys.public import SUITE_MLDSA44
-from ledger.bodies import NodeKeyChanged, OfficerSuspended, ParametersChanged, PostRetired, ValidatorsChanged
+from ledger.bodies import (
+    NodeKeyChanged,
+    OfficerSuspended,
+    ParametersChanged,
+    PostRetired,
+    ShiftChanged,
+    ValidatorsChanged,
+)
 from ledger.logfile import CHECKPOINT, LEAF, LogItem, write_log
 from ledger.machine import Machine
 from ledger.network_policy import policy_of
@@ -67,6 +74,8 @@ def eventful(net: TestNetwork) -> History:
     officer = net.officer_keys("PAR")
     history.run(net.enrolment(machine, officer), net.batch(machine, "DEL"))
     history.run(net.terminal_enrolment(machine, net.terminal_keys(officer)))
+    taken, (supervisor, _) = ShiftChanged("PAR", b"", officer.officer_id, b""), net.approvers("PAR")
+    history.run(net.signed(machine, "shift-changed", taken, officer.signer, supervisor))
     key = net.fresh(SUITE_MLDSA44)
     change = net.governance(machine, "node-key-changed", NodeKeyChanged("LON", "cosigner", prove(key, "cosigner")))
     net.posts["LON"] = replace(net.posts["LON"], cosigner=key)

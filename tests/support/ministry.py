@@ -45,7 +45,7 @@ from node.shell.asking import Asking, asking_item
 from node.shell.itemchecks import ItemChecks
 from node.store import log
 from node.store.database import Database
-from node.wire import EntryResult, Hop, Inbox, InboxItem, Opening, Status, Track
+from node.wire import EntryResult, Hop, HotlineFrame, Inbox, InboxItem, Opening, Present, Status, Track
 from protos.errors import Refused, Unavailable
 from terminal.folder import Folder
 from terminal.terminal import Terminal, open_terminal
@@ -82,6 +82,8 @@ class Ministry:
         self.carried: set[bytes] = set()
         self.hops: dict[bytes, dict[str, str]] = defaultdict(dict)
         self.item_proofs: dict[bytes, bytes] = {}
+        self.item_kinds: dict[bytes, str] = {}
+        self.present: dict[str, tuple[Present, ...]] = {}
         self.pending_items: list[tuple[bytes, str, bytes, bytes]] = []
         self.serials: dict[str, dict[bytes, int]] = defaultdict(dict)
         self.results: dict[bytes, EntryResult] = {}
@@ -144,7 +146,11 @@ class Ministry:
 
     def _anchor(self, post: str, items: list[tuple[bytes, str, bytes, bytes]]) -> None:
         machine, entry_key = self.machine, self.keys[post].entry
-        leaves = [item_leaf(machine.network_id, post, "cable", salt, item) for _, _, item, salt in items]
+        kinds = [self.item_kinds.get(item, "cable") for _, _, item, _ in items]
+        leaves = [
+            item_leaf(machine.network_id, post, kind, salt, item)
+            for kind, (_, _, item, salt) in zip(kinds, items, strict=True)
+        ]
         tree = batch_tree([*leaves, *(secrets.token_bytes(32) for _ in range(64 - len(leaves)))])
         key_id = entry_key.public_key.key_id
         number = machine.state.sequence(key_id) + 1
@@ -153,7 +159,7 @@ class Ministry:
         index = self.enter(leaf).index
         path = machine.tree.inclusion(index, machine.size)
         for place, (envelope_id, _, _, salt) in enumerate(items):
-            item = ItemProof(leaf, place, tree.size, tree.inclusion(place, tree.size), "cable", salt)
+            item = ItemProof(leaf, place, tree.size, tree.inclusion(place, tree.size), kinds[place], salt)
             self.item_proofs[envelope_id] = make_item_proof(item, index, path, self.note()).encode()
 
     def deliver(
@@ -353,9 +359,24 @@ class FakeDesk:
         hops = self.ministry.hops[envelope_id]
         return Track(tuple(Hop(post, state, self.ministry.now) for post, state in hops.items()), False)
 
-    def item_proof(self, envelope_id: bytes) -> bytes | None:
+    def item_proof(self, envelope_id: bytes, kind: str = "") -> bytes | None:
         self._called("item_proof")
-        return self.ministry.item_proofs.get(envelope_id)
+        return self.ministry.item_proofs.get((self.post.encode() if kind else b"") + envelope_id)
+
+    def put_transcript_hash(self, item_hash: bytes, salt: bytes) -> None:
+        self._called("put_transcript_hash")
+        self.ministry.item_kinds[item_hash] = "hotline"
+        self.ministry.pending_items.append((self.post.encode() + item_hash, self.post, item_hash, salt))
+
+    def present(self, post: str) -> tuple[Present, ...]:
+        self._called("present")
+        return self.ministry.present.get(post, ())
+
+    def put_hotline(self, frame: HotlineFrame) -> None:
+        raise NotImplementedError
+
+    def listen_hotline(self, seconds: float) -> Iterator[HotlineFrame]:
+        raise NotImplementedError
 
     def trust_file(self) -> bytes:
         self._called("trust_file")

@@ -144,7 +144,7 @@ def test_an_officer_is_enrolled_again_under_his_name(
 
     def enrol() -> bytes:
         made = prepare(home, who, PASSPHRASE)
-        complete_exercise(home, made, PASSPHRASE)
+        complete_exercise(home, made, PASSPHRASE, PASSPHRASE)
         return bytes.fromhex(made.config.officer_id)
 
     first = enrol()

@@ -413,4 +413,4 @@ def test_a_subject_cannot_fake_what_stands_around_it(officer: Officers) -> None:
     record = sender.send(replace(composition(), subject="Visit\x1b[2K\nUNCLASSIFIED"))
     shown = cable_text(read_json(sender, record, {}))
     assert "\x1b" not in shown and "\nUNCLASSIFIED" not in shown and "not yet anchored" in shown
-    assert "\x1b" not in list_text(list_json(sender, [record], []))
+    assert "\x1b" not in list_text(list_json(sender, [record], [], {}))

@@ -15,12 +15,16 @@ from pathlib import Path
 import pytest
 from sqlalchemy import delete
 
+from cli.enrolment import Newcomer, complete_exercise, prepare
 from crypto_msg.cable import RelationKind
 from support.ministry import PASSPHRASE, FakeDesk, Ministry
-from terminal import failpoint, lists
+from terminal import failpoint, handover, lists, roster
+from terminal.askrows import SENT
 from terminal.compose import Composition
+from terminal.files import write_private
 from terminal.folder import Folder
 from terminal.linking import INDEXED
+from terminal.request import parse_request
 from terminal.schema import link
 from terminal.terminal import Terminal, open_terminal
 
@@ -237,7 +241,7 @@ def _epochs(killable: Killable) -> list[int]:
     return [one.epoch for one in Folder(killable.path).load_keyring(PASSPHRASE).prekeys]
 
 
-NAK, REWRAP = 5, 6
+NAK, REWRAP, ADDED_WRAP = 5, 6, 9
 
 
 def _kinds(ministry: Ministry, killable: Killable) -> list[int]:
@@ -362,3 +366,63 @@ def test_headquarters_is_told_though_the_terminal_is_killed_anywhere(
     assert _sweep(sender, lambda terminal: terminal.sync()) >= 3
     assert _sweep(duty, lambda terminal: terminal.sync()) >= 2
     assert duty.run(lambda terminal: _expect(terminal, 0))
+
+
+def test_adding_a_terminal_and_opening_survive_a_kill_anywhere(
+    ministry: Ministry, sender: Killable, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A supervisor killed at each write point adds it once; the late terminal opens the cable once."""
+    sender.run(lambda terminal: terminal.send(Composition(("DEL",), 2, 3, "Trade", "Text.")))
+    monkeypatch.setattr("terminal.terminal.NodeClient", ministry.connect)
+    made = prepare(ministry.folder / "DEL", Newcomer("late", (1, 2), 4), PASSPHRASE)
+    complete_exercise(ministry.folder / "DEL", made, PASSPHRASE, PASSPHRASE)
+    late = Killable(ministry, "DEL", "late")
+    assert _sweep(sender, lambda terminal: _add(terminal, late.terminal_id)) >= 3
+    assert _kinds(ministry, late).count(ADDED_WRAP) == 1
+    assert _sweep(late, lambda terminal: terminal.sync()) >= 3
+    assert late.run(_expect_added)
+
+
+def _add(terminal: Terminal, terminal_id: bytes) -> None:
+    """What a supervisor does who was interrupted: he adds it if nothing of it is here yet."""
+    (record,) = terminal.cables("out")
+    with terminal.session.store.transaction() as transaction:
+        is_here = terminal_id in transaction.wraps_of(SENT, record.envelope_id)
+    if is_here:
+        terminal.sync()
+    else:
+        terminal.add_terminal(record.envelope_id, terminal_id)
+
+
+def _expect_added(terminal: Terminal) -> None:
+    (record,) = terminal.cables("in")
+    assert record.n == 1 and terminal.alarms() == []
+
+
+def test_an_accepted_shift_survives_a_kill_anywhere(ministry: Ministry, tmp_path: Path, reader: Killable) -> None:
+    """Killed at each write point, the incoming officer's file and the ledger end with one hand-over."""
+    file, other = tmp_path / "shift.json", Killable(ministry, "DEL", "second")
+    reader.run(lambda terminal: write_private(file, handover.take(terminal.session).format().encode()))
+    other.run(lambda terminal: _approve(terminal, file))
+    incoming = bytes.fromhex(Folder(other.path).load_config().officer_id)
+    reader.run(lambda terminal: _offer(terminal, incoming, file))
+    assert _sweep(other, lambda terminal: _accept(terminal, file)) >= 2
+    shift = ministry.machine.state.shift("DEL")
+    assert shift is not None and shift.officer_id == incoming and shift.former_id
+
+
+def _approve(terminal: Terminal, file: Path) -> None:
+    request = roster.approve_as(terminal.session, parse_request(file.read_bytes()))
+    roster.submit_request(terminal.session, request)
+
+
+def _offer(terminal: Terminal, incoming: bytes, file: Path) -> None:
+    officer = terminal.session.view.judge(lambda state: state.active_officer(incoming))
+    duty = handover.duty_list(terminal.session, terminal.alarms())
+    write_private(file, handover.offer(terminal.session, officer, duty).format().encode())
+
+
+def _accept(terminal: Terminal, file: Path) -> None:
+    request = handover.accept(terminal.session, parse_request(file.read_bytes()))
+    write_private(file, request.format().encode())
+    roster.submit_request(terminal.session, request)

@@ -1,4 +1,4 @@
-"""Bytes of the courier's frames, by day and post and by envelope"""
+"""Bytes of the courier's frames, by day and post and by envelope; hashes of hotline transcripts"""
 
 from __future__ import annotations
 
@@ -28,6 +28,12 @@ def upgrade() -> None:
         sa.Column("sent", COUNT, autoincrement=False, nullable=False),
         sa.Column("received", COUNT, autoincrement=False, nullable=False),
         sa.PrimaryKeyConstraint("envelope_id"),
+    )
+    op.create_table(
+        "transcripts",
+        sa.Column("item_hash", sa.LargeBinary(), nullable=False),
+        sa.Column("at", COUNT, autoincrement=False, nullable=False),
+        sa.PrimaryKeyConstraint("item_hash"),
     )
 
 

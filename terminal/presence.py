@@ -1,0 +1,43 @@
+"""Who is at the hotline of a post: what its node says, as far as the ledger knows them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ledger.state import terminal_key
+from node.wire import Present
+from protos.errors import Refused
+from terminal.session import Session
+from terminal.view import ProvedState
+
+MAX_SHOWN = 256
+
+
+@dataclass(frozen=True, slots=True)
+class AtHotline:
+    """An officer's terminal that listens, since when by its node's clock (POSIX seconds)."""
+
+    terminal_id: bytes
+    officer_id: bytes
+    since: int
+
+
+def present_at(session: Session, post: str) -> list[AtHotline]:
+    """Whom the node of `post` names, those only that are terminals in force there. A node can leave some out.
+
+    Raises `Refused` ("unknown-post"), `Unavailable`.
+    """
+    if session.view.judge(lambda state: state.post(post)) is None:
+        raise Refused("unknown-post", f"{post} is no post of this network", hint="write a post's code", post=post)
+    named = session.desk.present(post)[:MAX_SHOWN]
+    return session.view.judge(lambda state: _known(state, post, named))
+
+
+def _known(state: ProvedState, post: str, named: tuple[Present, ...]) -> list[AtHotline]:
+    state.prefetch([terminal_key(one.terminal_id) for one in named])
+    found = [(state.terminal(one.terminal_id), one.since) for one in named]
+    return [
+        AtHotline(terminal.terminal_id, terminal.officer_id, since)
+        for terminal, since in found
+        if terminal is not None and terminal.is_active and terminal.post == post
+    ]
