@@ -33,9 +33,12 @@ OVERDUE = "answer-overdue"
 
 def watch_answers(session: Session) -> None:
     """At each synchronisation: tell headquarters of what is overdue twice, end what is over."""
-    _learn_intervals(session)
     with session.store.transaction() as transaction:
         found = [(one, awaited(transaction, one)) for one in transaction.watches()]
+    if not found:
+        return
+    _learn_intervals(session)
+    with session.store.transaction() as transaction:
         due = {one.envelope_id for one, _ in found if _age(session, one) >= 2 * _interval(transaction, one)}
     for watch, left in found:
         if left.posts and not watch.escalated and watch.envelope_id in due:
