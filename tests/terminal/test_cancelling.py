@@ -104,7 +104,7 @@ def test_a_lone_officer_does_not_supersede_what_needed_two(officer: Officers) ->
 def _unchecked(monkeypatch: pytest.MonkeyPatch, terminal: Terminal, composition: Composition) -> CableRecord:
     """What a terminal sends whose officer has changed the program."""
     with monkeypatch.context() as patch:
-        patch.setattr("terminal.terminal.check_relations", lambda *_: None)
+        patch.setattr("terminal.writing.check_relations", lambda *_: None)
         patch.setattr("terminal.sending.check_officers", lambda *_: None)
         patch.setattr("terminal.sending.needs_two", lambda *_: False)
         return terminal.send(composition)
