@@ -73,6 +73,7 @@ def present_json(terminal: Terminal, post: str) -> dict[str, Any]:
                 "officer_id": one.officer_id.hex(),
                 "terminal_id": one.terminal_id.hex(),
                 "since": one.since,
+                "on_duty": one.on_duty,
             }
             for one in found
         ],
@@ -81,8 +82,13 @@ def present_json(terminal: Terminal, post: str) -> dict[str, Any]:
 
 def present_text(data: Mapping[str, Any]) -> str:
     """One line an officer."""
-    rows = [f"{data['post']}  {one['officer']}  {clock(one['since'])}" for one in data["present"]]
+    rows = [_present_row(data["post"], one) for one in data["present"]]
     return "\n".join(rows) or t("hotline.nobody", post=data["post"])
+
+
+def _present_row(post: str, one: Mapping[str, Any]) -> str:
+    duty = f"  {t('handover.on-duty')}" if one["on_duty"] else ""
+    return f"{post}  {one['officer']}  {clock(one['since'])}{duty}"
 
 
 def calls_text(data: Mapping[str, Any]) -> str:

@@ -9,6 +9,7 @@ import pytest
 from ledger.bodies import ShiftChanged
 from ledger.entry import decode_entry_leaf
 from ledger.wire import CODEC
+from node.wire import Present
 from protos.errors import DutabartaError, Malformed, Refused, VerificationFailed
 from support.ministry import Ministry, Officers
 from terminal import handover, roster
@@ -186,3 +187,15 @@ def test_who_was_relieved_by_a_supervisor_co_releases_no_more(ministry: Ministry
     assert released.releasers == (first.session.officer_id, lone.session.officer_id)
     reader.sync()
     assert reader.read(drafted.cable_id).releasers == released.releasers
+
+
+def test_who_is_on_duty_stands_first_at_the_hotline(ministry: Ministry, officer: Officers) -> None:
+    first, second = officer("DEL"), officer("DEL", "second")
+    ministry.present["DEL"] = tuple(Present(one.session.terminal_id, ministry.now) for one in (first, second))
+    seen = officer("DHA").present("DEL")
+    assert [one.officer_id for one in seen] == [first.session.officer_id, second.session.officer_id]
+    assert not any(one.on_duty for one in seen)
+    take(second, first)
+    seen = officer("DHA").present("DEL")
+    assert [one.officer_id for one in seen] == [second.session.officer_id, first.session.officer_id]
+    assert [one.on_duty for one in seen] == [True, False]
