@@ -53,7 +53,7 @@ class Mail:
     def body_part(self, envelope_id: bytes, offset: int, terminal_id: bytes) -> bytes:
         """The next bytes of a body, at most 64 KiB; empty at its end. Raises `Refused` if it is not this terminal's."""
         with self._database.read() as tx:
-            if terminal_id not in courier.readers(tx, envelope_id) or not bodies.is_whole(tx, envelope_id):
+            if not courier.may_fetch(tx, envelope_id, terminal_id) or not bodies.is_whole(tx, envelope_id):
                 raise Refused("unknown-cable", "this terminal has no such cable here")
             return bodies.read_body(tx, envelope_id, offset, PIECE_BYTES)
 
