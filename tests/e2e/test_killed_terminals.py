@@ -1,7 +1,8 @@
-"""A terminal killed with SIGKILL at every one of its write points, while its node goes on: every point, no stride."""
+"""A terminal killed with SIGKILL at its write points, while its node goes on: every one, of an ack every third."""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 
 import pytest
@@ -12,7 +13,9 @@ from support.processes import SIGKILLED, Ended, Exercise, exercise
 from terminal.records import CableRecord
 
 pytestmark = pytest.mark.xdist_group("e2e-killed-terminals")
+DEEP = os.environ.get("HYPOTHESIS_PROFILE") == "deep"
 MOST_POINTS = 200
+MOST_ACKNOWLEDGED, ACKNOWLEDGE_STRIDE = (100, 1) if DEEP else (30, 3)
 
 
 class Scene:
@@ -128,16 +131,15 @@ def test_killed_while_receiving(scene: Scene) -> None:
 
 def test_killed_while_acknowledging(scene: Scene) -> None:
     """The originator is told READ or ACKNOWLEDGED once, and the same command given again comes to its end."""
-    waiting = [scene.posts.queue("WAS", "DEL") for _ in range(30)]
+    waiting = [scene.posts.queue("WAS", "DEL") for _ in range(MOST_ACKNOWLEDGED)]
     scene.posts.settle()
     assert scene.at_del("list").code == 0
     scene.posts.settle()
     done: list[CableRecord] = []
     died = 0
-    for point in range(1, len(waiting) + 1):
-        cable = waiting[point - 1]
+    for number, cable in enumerate(waiting):
         done.append(cable)
-        ended = scene.at_del("ack", cable.envelope_id.hex(), fail_at=point)
+        ended = scene.at_del("ack", cable.envelope_id.hex(), fail_at=1 + number * ACKNOWLEDGE_STRIDE)
         if ended.code != SIGKILLED:
             break
         died += 1
